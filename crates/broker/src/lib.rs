@@ -1,0 +1,1 @@
+//! The broker as a library: connections, requests, shards.

@@ -1,0 +1,181 @@
+//! The memory of one shard: a budget, blocks handed out, blocks returned.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crossbeam_queue::SegQueue;
+
+use crate::block::{Block, Home, Memory};
+use crate::{Buffer, Chunk, page_up};
+
+/// Free blocks kept for reuse, in bytes; what comes back beyond it is freed at once.
+const KEEP_FREE_BYTES: usize = 4 << 20;
+
+/// The pool of one shard. Cloning gives another handle to the same pool; it is not `Send`.
+#[derive(Clone)]
+pub struct Pool {
+    inner: Rc<Inner>,
+}
+
+struct Inner {
+    home: Arc<Home>,
+    limit_bytes: usize,
+    /// Bytes of blocks handed out and not collected yet.
+    used_bytes: Cell<usize>,
+    /// Free blocks by capacity, at most [`KEEP_FREE_BYTES`] in all.
+    free: RefCell<BTreeMap<usize, Vec<Memory>>>,
+    free_bytes: Cell<usize>,
+}
+
+/// The pool's limit would be passed: nothing was reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("memory budget: {wanted_bytes} bytes wanted, {free_bytes} of {limit_bytes} free")]
+pub struct OverBudget {
+    /// Bytes asked for, in whole pages.
+    pub wanted_bytes: usize,
+    /// Bytes that could still be handed out.
+    pub free_bytes: usize,
+    /// The pool's limit.
+    pub limit_bytes: usize,
+}
+
+impl Pool {
+    /// A pool of shard `origin` that hands out at most `limit_bytes` at a time.
+    #[must_use]
+    pub fn new(origin: u16, limit_bytes: usize) -> Pool {
+        let home = Arc::new(Home { origin, returned: SegQueue::new() });
+        Pool {
+            inner: Rc::new(Inner {
+                home,
+                limit_bytes,
+                used_bytes: Cell::new(0),
+                free: RefCell::default(),
+                free_bytes: Cell::new(0),
+            }),
+        }
+    }
+
+    /// The shard this pool belongs to.
+    #[must_use]
+    pub fn origin(&self) -> u16 {
+        self.inner.home.origin
+    }
+
+    /// The most bytes handed out at a time.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.inner.limit_bytes
+    }
+
+    /// Bytes handed out, as of the last [`collect`](Pool::collect).
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.inner.used_bytes.get()
+    }
+
+    /// A buffer of at least `capacity` bytes, rounded up to whole pages. Its content is not
+    /// specified (it may have been used before), but it is initialised memory.
+    pub fn buffer(&self, capacity: usize) -> Result<Buffer, OverBudget> {
+        Ok(Buffer::new(self.block(capacity)?))
+    }
+
+    /// An empty chunk of at least `capacity` bytes, rounded up to whole pages.
+    pub fn chunk(&self, capacity: usize) -> Result<Chunk, OverBudget> {
+        Ok(Chunk::new(self.block(capacity)?))
+    }
+
+    /// Takes back the blocks whose last view was dropped, on any thread. Bounded by the number
+    /// of blocks handed out. Called by the owner between tasks, and by every allocation that
+    /// would not fit without.
+    pub fn collect(&self) {
+        while let Some(memory) = self.inner.home.returned.pop() {
+            let capacity = memory.capacity();
+            self.inner.used_bytes.set(self.inner.used_bytes.get() - capacity);
+            if self.inner.free_bytes.get() + capacity <= KEEP_FREE_BYTES {
+                self.inner.free_bytes.set(self.inner.free_bytes.get() + capacity);
+                self.inner.free.borrow_mut().entry(capacity).or_default().push(memory);
+            }
+        }
+    }
+
+    fn block(&self, capacity: usize) -> Result<Block, OverBudget> {
+        let wanted_bytes = page_up(capacity.max(1));
+        if self.inner.limit_bytes - self.used() < wanted_bytes
+            || !self.inner.free.borrow().contains_key(&wanted_bytes)
+        {
+            self.collect();
+        }
+        let free_bytes = self.inner.limit_bytes - self.used();
+        if free_bytes < wanted_bytes {
+            let limit_bytes = self.inner.limit_bytes;
+            return Err(OverBudget { wanted_bytes, free_bytes, limit_bytes });
+        }
+        let memory = self.reuse(wanted_bytes).unwrap_or_else(|| Memory::new(wanted_bytes));
+        self.inner.used_bytes.set(self.used() + wanted_bytes);
+        Ok(Block::new(memory, Arc::clone(&self.inner.home)))
+    }
+
+    fn reuse(&self, capacity: usize) -> Option<Memory> {
+        let mut free = self.inner.free.borrow_mut();
+        let same = free.get_mut(&capacity)?;
+        let memory = same.pop();
+        if same.is_empty() {
+            free.remove(&capacity);
+        }
+        if memory.is_some() {
+            self.inner.free_bytes.set(self.inner.free_bytes.get() - capacity);
+        }
+        memory
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool")
+            .field("origin", &self.origin())
+            .field("used", &self.used())
+            .field("limit", &self.limit())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_holds_until_memory_is_returned() {
+        let pool = Pool::new(3, 3 * 4096);
+        let first = pool.buffer(5000).unwrap();
+        assert_eq!(first.capacity(), 8192);
+        assert!(pool.buffer(4097).is_err());
+        drop(first);
+        let second = pool.buffer(3 * 4096).expect("an allocation collects what came back");
+        assert_eq!(pool.used(), 3 * 4096);
+        drop(second);
+    }
+
+    #[test]
+    fn a_view_dropped_on_another_thread_comes_home() {
+        let pool = Pool::new(0, 1 << 20);
+        let mut buffer = pool.buffer(4096).unwrap();
+        buffer.as_mut_slice()[..3].copy_from_slice(b"abc");
+        let view = buffer.seal(3);
+        assert_eq!(view.origin(), 0);
+        std::thread::spawn(move || assert_eq!(&view[..], b"abc")).join().unwrap();
+        assert_eq!(pool.used(), 4096, "counted until collected");
+        pool.collect();
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn views_may_outlive_the_pool() {
+        let pool = Pool::new(0, 1 << 20);
+        let view = pool.buffer(10).unwrap().seal(10);
+        drop(pool);
+        assert_eq!(view.len(), 10);
+    }
+}

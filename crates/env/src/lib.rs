@@ -1,0 +1,20 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod disk;
+mod files;
+mod group;
+mod mesh;
+mod stream;
+mod world;
+
+pub mod sim;
+pub mod std_world;
+pub mod sync;
+
+pub use disk::{Disk, Entry, File, IoFailure, OpenMode, Stat};
+pub use files::{read_all, replace_file};
+pub use group::Group;
+pub use mesh::{Envelope, Mesh, ShardId};
+pub use stream::Stream;
+pub use world::{Env, Nanos};

@@ -1,0 +1,1 @@
+//! A deterministic world from one seed.

@@ -1,0 +1,1 @@
+//! Offset index, time index and aborted-transaction index of one segment.

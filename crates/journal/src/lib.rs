@@ -1,0 +1,1 @@
+//! One per shard: group commit of small batches, checkpoint, replay.

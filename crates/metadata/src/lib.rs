@@ -1,0 +1,1 @@
+//! KRaft metadata records, the image folded from them, the controller's decisions.

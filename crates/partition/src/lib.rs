@@ -1,0 +1,1 @@
+//! A log with its meaning: roles, epochs, producer state, high watermark.

@@ -1,0 +1,1 @@
+//! One shard per core on monoio: groups, executor, storage ring, mailboxes, watchdog.

@@ -1,0 +1,1 @@
+//! Scheduling policy as pure state machines: CPU picking and I/O admission.

@@ -1,0 +1,1 @@
+//! The segment store of one log: recover, append, read, roll, truncate, retain.

@@ -1,0 +1,1 @@
+//! The Kafka protocol both ways: framing, versions, limits; no I/O.

@@ -1,0 +1,1 @@
+//! Test kit: starts the binary, generates workloads, keeps a model log.
