@@ -1,1 +1,20 @@
-//! Offsets, epochs and Kafka's record batch v2: view, validate, build; codecs; CRC-32C.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod attributes;
+mod batches;
+mod builder;
+mod checksum;
+mod header;
+mod ids;
+pub mod layout;
+mod offset;
+mod varint;
+
+pub use attributes::{Attributes, Codec, TimestampType, UnknownCodec};
+pub use batches::Batches;
+pub use builder::{Builder, RecordHeader};
+pub use checksum::{crc, crc_is_right, stamp, write_crc};
+pub use header::{Header, HeaderError, Producer, sequence_after};
+pub use ids::{MalformedTopicId, ProducerEpoch, ProducerId, TopicId, TopicPartition};
+pub use offset::{LeaderEpoch, Offset};
