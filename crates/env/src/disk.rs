@@ -163,12 +163,7 @@ impl IoFailure {
     /// Describes `error` of `op` on `path`.
     #[must_use]
     pub fn new(op: &'static str, path: &Path, error: &io::Error) -> IoFailure {
-        IoFailure {
-            op,
-            path: path.to_path_buf(),
-            kind: error.kind(),
-            errno: error.raw_os_error(),
-        }
+        IoFailure { op, path: path.to_path_buf(), kind: error.kind(), errno: error.raw_os_error() }
     }
 
     /// A failure that did not come from the operating system.

@@ -173,6 +173,16 @@ where
 
 /// Runs `futures` side by side and gives their outputs in the same order.
 pub async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    all_until(futures, std::future::pending()).await.into_iter().flatten().collect()
+}
+
+/// Runs `futures` side by side until all are done or `limit` is; `None` for those that were not.
+/// What is not done then is dropped.
+pub async fn all_until<F: Future>(
+    futures: Vec<F>,
+    limit: impl Future<Output = ()>,
+) -> Vec<Option<F::Output>> {
+    let mut limit = std::pin::pin!(limit);
     let mut running: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|context| {
@@ -185,8 +195,12 @@ pub async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
                 }
             }
         }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
+        if pending && limit.as_mut().poll(context).is_pending() {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
     })
     .await;
-    done.into_iter().flatten().collect()
+    done
 }

@@ -60,10 +60,7 @@ impl Ready {
                     if left.is_zero() {
                         return None;
                     }
-                    self.woken
-                        .wait_timeout(queue, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+                    self.woken.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
