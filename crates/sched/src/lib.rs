@@ -1,1 +1,11 @@
-//! Scheduling policy as pure state machines: CPU picking and I/O admission.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+pub mod cpu;
+pub mod credit;
+pub mod io;
+pub mod sync_merge;
+
+mod shares;
+
+pub use shares::Shares;
