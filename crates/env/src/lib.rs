@@ -10,6 +10,8 @@ mod world;
 
 pub mod sim;
 pub mod std_world;
+#[cfg(feature = "suite")]
+pub mod suite;
 pub mod sync;
 
 pub use disk::{Disk, Entry, File, IoFailure, OpenMode, Stat};
