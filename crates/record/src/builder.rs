@@ -1,7 +1,7 @@
 //! Building a batch, record by record.
 
 use crate::layout::HEADER_LEN;
-use crate::{Attributes, Codec, Header, Offset, TimestampType, varint, write_crc};
+use crate::{Attributes, Codec, Header, Offset, TimestampType, codec, varint, write_crc};
 
 /// One header of a record. Keys may repeat; their order is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,8 +177,11 @@ impl Builder {
     #[must_use]
     pub fn build(self) -> Vec<u8> {
         let Builder { bytes, mut header, codec, level, .. } = self;
-        assert!(codec == Codec::None && level.is_none(), "no codec is built in yet");
-        let mut batch = bytes;
+        let mut batch = match codec {
+            Codec::None => bytes,
+            _ => [&[0; HEADER_LEN][..], &codec::compress(codec, level, &bytes[HEADER_LEN..])]
+                .concat(),
+        };
         header.len = batch.len();
         header.write(&mut batch);
         write_crc(&mut batch);
