@@ -41,6 +41,11 @@ pub trait Disk: Clone + 'static {
     /// What `path` is; `None` if there is nothing.
     fn stat(&self, path: &Path) -> impl Future<Output = Result<Option<Stat>, IoFailure>>;
 
+    /// How much room the device has; `None` where that is not known.
+    fn space(&self) -> impl Future<Output = Result<Option<Space>, IoFailure>> {
+        async { Ok(None) }
+    }
+
     /// Makes creations, renames and removals in `path` durable.
     fn sync_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoFailure>>;
 }
@@ -125,6 +130,15 @@ impl OpenMode {
     pub const fn direct(self) -> OpenMode {
         OpenMode { direct: true, ..self }
     }
+}
+
+/// Room on the device of a data directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Size of the file system, in bytes.
+    pub total_bytes: u64,
+    /// Bytes that this process may still use.
+    pub usable_bytes: u64,
 }
 
 /// What a path is.

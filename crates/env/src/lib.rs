@@ -8,13 +8,14 @@ mod mesh;
 mod stream;
 mod world;
 
+pub mod recording;
 pub mod sim;
 pub mod std_world;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod sync;
 
-pub use disk::{Disk, Entry, File, IoFailure, OpenMode, Stat};
+pub use disk::{Disk, Entry, File, IoFailure, OpenMode, Space, Stat};
 pub use files::{read_all, replace_file};
 pub use group::Group;
 pub use mesh::{Envelope, Mesh, ShardId};
