@@ -10,6 +10,9 @@ mod header;
 mod ids;
 pub mod layout;
 mod offset;
+mod records;
+mod refusal;
+mod validate;
 mod varint;
 
 pub use attributes::{Attributes, Codec, TimestampType, UnknownCodec};
@@ -20,3 +23,6 @@ pub use codec::DecompressError;
 pub use header::{Header, HeaderError, Producer, sequence_after};
 pub use ids::{MalformedTopicId, ProducerEpoch, ProducerId, TopicId, TopicPartition};
 pub use offset::{LeaderEpoch, Offset};
+pub use records::{Flaw, Headers, MalformedRecord, PayloadError, Record, Records, payload};
+pub use refusal::{RecordError, RecordErrors, RecordFlaw, Refusal};
+pub use validate::{Checked, Compression, Payload, Rules, Timestamps, validate};
