@@ -1,1 +1,8 @@
-//! KRaft metadata records, the image folded from them, the controller's decisions.
+#![forbid(unsafe_code)]
+#![doc = include_str!("../README.md")]
+
+pub mod image;
+pub mod records;
+
+pub use image::{Changes, Fold, Image};
+pub use records::{Record, RecordError, Uuid};
