@@ -1,1 +1,16 @@
-//! Offset index, time index and aborted-transaction index of one segment.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod aborted_index;
+mod building;
+mod error;
+mod offset_index;
+mod search;
+mod time_index;
+
+pub use aborted_index::{AbortedIndex, AbortedTransaction};
+pub use building::Building;
+pub use error::{IndexError, SearchError};
+pub use offset_index::{OffsetEntry, OffsetIndex};
+pub use search::{Hit, Run, last_before};
+pub use time_index::{TimeEntry, TimeIndex};
