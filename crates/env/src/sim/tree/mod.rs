@@ -4,20 +4,21 @@
 
 mod chance;
 mod content;
+mod contents;
 mod dir;
 mod file;
 mod ledger;
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::rc::Rc;
 
 use crate::sim::rng::mix;
 use crate::{Entry, OpenMode, Stat};
 use chance::Chance;
 use content::Content;
+pub use contents::Contents;
 pub(crate) use dir::{DirNode, DirRef, Node};
 use dir::{Names, Update};
 pub(crate) use file::{Change, FileNode, FileRef, SECTOR};
@@ -51,15 +52,6 @@ impl Ticket {
             }
         }
     }
-}
-
-/// What is in a tree, as plain data. Paths are relative to the root, which is not listed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contents {
-    /// Every directory.
-    pub dirs: BTreeSet<PathBuf>,
-    /// Every file with its bytes.
-    pub files: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 /// The names on the way from the root to `path`.
