@@ -10,6 +10,7 @@ pub mod frame;
 pub mod messages;
 pub mod request;
 pub mod response;
+mod shape;
 
 pub use api::{ADVERTISED, ApiKey, ApiRange};
 pub use error_code::ErrorCode;

@@ -8,7 +8,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::api::ApiKey;
 pub use crate::body::RequestBody;
-use crate::response::{EncodeError, framed, sealed};
+use crate::response::{EncodeError, framed};
+use crate::shape;
+
+#[cfg(test)]
+mod tests;
 
 /// A decoded request.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +21,9 @@ pub struct Request {
     pub header: RequestHeader,
     /// What is asked.
     pub body: RequestBody,
+    /// Memory that the decoded form takes besides the frame, in bytes, estimated from above: what a
+    /// ledger charges for the request on top of the frame. At most 16 MiB and a little.
+    pub footprint_bytes: usize,
 }
 
 /// What every request begins with.
@@ -97,20 +104,21 @@ impl From<Malformed> for Refusal {
 /// in later versions.
 ///
 /// # Errors
-/// See [`Refusal`]. No bytes make it panic, and it takes no memory for a length that the frame
-/// cannot hold.
+/// See [`Refusal`]. No bytes make it panic. It takes no memory for a length that the frame cannot
+/// hold, and refuses a body that would take more than 16 MiB decoded.
 pub fn decode(frame: Sealed) -> Result<Request, Refusal> {
     let mut bytes = frame.into_bytes();
     let header = decode_header(&mut bytes)?;
     let (key, version) = (header.key, header.version);
-    let body = match RequestBody::read(key, version, &mut bytes) {
-        Ok(Some(body)) => body,
-        Ok(None) => unreachable!("every request body has a generated struct"),
-        Err(error) => {
-            return Err(Malformed::Body { key, version, why: error.to_string() }.into());
-        }
-    };
-    Ok(Request { header, body: normal(version, body) })
+    let malformed = |why: String| Malformed::Body { key, version, why };
+    let walked = shape::walk(shape::of(key), version, key.is_flexible(version), &bytes);
+    let footprint = walked.map_err(|error| malformed(error.to_string()))?;
+    let body = RequestBody::read(key, version, &mut bytes)
+        .map_err(|error| malformed(error.to_string()))?
+        .expect("every request body has a generated struct");
+    let client_id = header.client_id.as_ref().map_or(0, String::len);
+    let footprint_bytes = size_of::<Request>() + client_id + footprint;
+    Ok(Request { header, body: normal(version, body), footprint_bytes })
 }
 
 /// One meaning, one form, whatever the version.
@@ -205,7 +213,7 @@ pub fn encode_request(
     let id_len = i16::try_from(id.len()).map_err(|_| too_long)?;
     let flexible = key.request_header_version(version) >= 2;
     let header_len = 8 + 2 + id.len() + usize::from(flexible);
-    let bytes = framed(key, version, header_len, message, |to: &mut BytesMut| {
+    let header = |to: &mut BytesMut| {
         to.put_i16(key.code());
         to.put_i16(version);
         to.put_i32(correlation_id);
@@ -214,6 +222,6 @@ pub fn encode_request(
         if flexible {
             to.put_u8(0);
         }
-    })?;
-    Ok(vec![sealed(&bytes, pool)?])
+    };
+    Ok(vec![framed((key, version), header_len, message, header, pool)?])
 }

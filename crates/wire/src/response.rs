@@ -15,6 +15,9 @@ use crate::fetch_rope::{self, FetchAnswer};
 use crate::messages::FetchResponseData;
 use crate::request::skip_tagged_fields;
 
+#[cfg(test)]
+mod tests;
+
 /// A message was not encoded; nothing was kept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodeError {
@@ -79,7 +82,8 @@ pub enum DecodeError {
 /// first. Small parts are copied into memory of `pool`; the records of a [`FetchAnswer`] are the
 /// slices that were given.
 ///
-/// Fields that the version does not have are left out, also those for which Kafka's schema would
+/// Besides the pool's block, an answer that is not Fetch's takes its own length from the heap while
+/// it is encoded. Fields that the version does not have are left out, also those for which Kafka's schema would
 /// refuse a value; a tagged field at its default is never sent.
 ///
 /// # Errors
@@ -102,13 +106,13 @@ pub fn encode(
     };
     let message = body.as_message().expect("Fetch alone has no generated struct");
     let tagged = key.response_header_version(version) >= 1;
-    let bytes = framed(key, version, 4 + usize::from(tagged), message, |to| {
+    let header = |to: &mut BytesMut| {
         to.put_i32(correlation_id);
         if tagged {
             to.put_u8(0);
         }
-    })?;
-    Ok(vec![sealed(&bytes, pool)?])
+    };
+    Ok(vec![framed((key, version), 4 + usize::from(tagged), message, header, pool)?])
 }
 
 /// The answer to an ApiVersions request of a version that is not served: the shape of version 0,
@@ -120,15 +124,15 @@ pub fn unsupported_api_versions(
     encode(0, correlation_id, api_versions::unsupported().into(), pool)
 }
 
-/// A frame of a header and a generated body, its length in front. `header_len` are the bytes that
-/// `header` appends.
+/// A frame of a header and a generated body, its length in front, in memory of `pool`.
+/// `header_len` are the bytes that `header` appends.
 pub(crate) fn framed(
-    key: ApiKey,
-    version: i16,
+    (key, version): (ApiKey, i16),
     header_len: usize,
     message: &dyn Message,
     header: impl FnOnce(&mut BytesMut),
-) -> Result<BytesMut, EncodeError> {
+    pool: &Pool,
+) -> Result<Sealed, EncodeError> {
     let value = |error: kacrab_protocol::ProtocolError| EncodeError::Value {
         key,
         version,
@@ -136,18 +140,17 @@ pub(crate) fn framed(
     };
     let len = header_len + message.encoded_len(version).map_err(value)?;
     let frame_len = i32::try_from(len).map_err(|_| EncodeError::TooLong { key, bytes: len })?;
+    // The budget first: a refusal must not have taken memory.
+    let mut block = pool.buffer(4 + len)?;
     let mut bytes = BytesMut::with_capacity(4 + len);
     bytes.put_i32(frame_len);
     header(&mut bytes);
     message.write(&mut bytes, version).map_err(value)?;
-    debug_assert_eq!(bytes.len(), 4 + len, "{} {version} says its length", key.name());
-    Ok(bytes)
-}
-
-/// `bytes` in memory of `pool`.
-pub(crate) fn sealed(bytes: &[u8], pool: &Pool) -> Result<Sealed, EncodeError> {
-    let mut block = pool.buffer(bytes.len())?;
-    block.as_mut_slice()[..bytes.len()].copy_from_slice(bytes);
+    if bytes.len() != 4 + len {
+        let why = format!("{} bytes were announced, {} written", 4 + len, bytes.len());
+        return Err(EncodeError::Value { key, version, why });
+    }
+    block.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
     Ok(block.seal(bytes.len()))
 }
 
