@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod image;
+pub mod log;
 pub mod records;
 
 pub use image::{Changes, Fold, Image};

@@ -122,10 +122,16 @@ impl Image {
         self.applied
     }
 
-    /// Says that this image holds everything up to and with `applied`: after a snapshot, whose
-    /// records have offsets of their own, and after records that change nothing.
-    pub const fn set_applied(&mut self, applied: Offset) {
+    /// Says that this image holds everything up to and with `applied`: after records that change
+    /// nothing.
+    pub(crate) const fn set_applied(&mut self, applied: Offset) {
         self.applied = Some(applied);
+    }
+
+    /// Says that this image holds everything below `end`: after a snapshot, whose records have
+    /// offsets of their own.
+    pub(crate) const fn set_end(&mut self, end: Offset) {
+        self.applied = Offset::new(end.raw() - 1);
     }
 
     /// Finalized features with their levels.
