@@ -29,6 +29,9 @@ const STORED: u32 = 1 << 31;
 const BLOCK_BYTES: usize = 64 * 1024;
 /// LZ4's best: every byte of a match's length stands for 255 bytes.
 const RATIO_MAX: usize = 255;
+/// What is tried first: more than nearly every block is packed.
+const LITTLE_RATIO: usize = 8;
+const LITTLE_BLOCK_BYTES: usize = 1024;
 
 pub(super) fn compress(bytes: &[u8]) -> Vec<u8> {
     let descriptor = [VERSION_1 | INDEPENDENT_BLOCKS, BLOCKS_OF_64_KIB << 4];
@@ -93,7 +96,8 @@ pub(super) fn decompress(
     if rest.is_empty() { Ok(()) } else { Err(malformed("bytes behind the frame")) }
 }
 
-/// Appends what one compressed block holds.
+/// Appends what one compressed block holds. Room is zeroed before it is filled, so little room is
+/// tried first for a little block.
 fn packed_block(
     data: &[u8],
     block_bytes: usize,
@@ -102,17 +106,24 @@ fn packed_block(
 ) -> Result<(), DecompressError> {
     let begin = out.len();
     let possible = block_bytes.min(data.len() * RATIO_MAX);
-    let room = possible.min(max_bytes - begin);
-    out.resize(begin + room, 0);
-    match decompress_into(data, &mut out[begin..]) {
-        Ok(len) => {
-            out.truncate(begin + len);
-            Ok(())
+    let allowed = possible.min(max_bytes - begin);
+    let tries = [allowed.min(LITTLE_BLOCK_BYTES.max(data.len() * LITTLE_RATIO)), allowed];
+    for room in tries {
+        out.resize(begin + room, 0);
+        match decompress_into(data, &mut out[begin..]) {
+            Ok(len) => {
+                out.truncate(begin + len);
+                return Ok(());
+            }
+            Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) => {}
+            Err(_) => return Err(malformed("a bad block")),
         }
-        Err(lz4_flex::block::DecompressError::OutputTooSmall { .. }) if room < possible => {
-            Err(DecompressError::TooLarge { max_bytes })
-        }
-        Err(_) => Err(malformed("a bad block")),
+        out.truncate(begin);
+    }
+    if allowed < possible {
+        Err(DecompressError::TooLarge { max_bytes })
+    } else {
+        Err(malformed("a block that holds more than the frame allows"))
     }
 }
 
