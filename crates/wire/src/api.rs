@@ -217,6 +217,39 @@ mod tests {
     }
 
     #[test]
+    fn the_versions_that_clients_stop_at_are_served() {
+        let clients = [
+            // librdkafka 2.15.0
+            (ApiKey::Produce, 10),
+            (ApiKey::Fetch, 16),
+            (ApiKey::ListOffsets, 7),
+            (ApiKey::Metadata, 13),
+            (ApiKey::ApiVersions, 3),
+            (ApiKey::CreateTopics, 4),
+            (ApiKey::DeleteTopics, 4),
+            (ApiKey::DeleteRecords, 2),
+            (ApiKey::InitProducerId, 4),
+            (ApiKey::OffsetForLeaderEpoch, 2),
+            (ApiKey::DescribeConfigs, 1),
+            (ApiKey::CreatePartitions, 2),
+            (ApiKey::IncrementalAlterConfigs, 1),
+            // librdkafka 2.0.2
+            (ApiKey::Produce, 7),
+            (ApiKey::Fetch, 11),
+            (ApiKey::Metadata, 4),
+            (ApiKey::ListOffsets, 2),
+            // kafkajs, and what old kafka-python probes with
+            (ApiKey::Metadata, 6),
+            (ApiKey::Metadata, 0),
+            (ApiKey::Metadata, 1),
+            (ApiKey::ApiVersions, 0),
+        ];
+        for (key, version) in clients {
+            assert!(key.serves(version), "{} {version}", key.name());
+        }
+    }
+
+    #[test]
     fn topic_ids_on_the_data_path_come_with_topic_ids_in_metadata() {
         let max = |key: ApiKey| key.advertised().max;
         if max(ApiKey::Produce) >= 13 || max(ApiKey::Fetch) >= 13 {

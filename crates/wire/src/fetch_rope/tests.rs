@@ -2,6 +2,9 @@ use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 
 use super::*;
+use crate::messages::fetch_response::{
+    AbortedTransaction, FetchResponseData, FetchableTopicResponse, PartitionData,
+};
 use crate::messages::{string, uuid};
 use crate::response::{ResponseBody, decode_response};
 use crate::shape::generate::Numbers;

@@ -173,6 +173,25 @@ fn bytes_behind_a_body_are_ignored_as_kafka_does() {
 }
 
 #[test]
+fn a_frame_may_not_become_a_request_many_times_its_size() {
+    // Metadata version 9: a million topics of three bytes each.
+    let mut body = BytesMut::new();
+    body.put_slice(&[0x81, 0x80, 0x40]);
+    body.put_bytes(1, 1 << 21);
+    let refused = decode(frame(3, 9, None, &body)).unwrap_err();
+    assert!(refused.to_string().contains("16777216 bytes"), "{refused}");
+    let small = decode(frame(3, 1, None, &[0, 0, 0, 1, 0, 1, b't'])).unwrap();
+    assert!((100..1000).contains(&small.footprint_bytes), "{}", small.footprint_bytes);
+}
+
+#[test]
+fn a_null_where_the_schema_has_none_is_refused() {
+    let null_topics = [&[0xff, 0xff, 0, 1, 0, 0, 0, 9][..], &[0xff; 4]].concat();
+    let refused = decode(frame(0, 3, None, &null_topics)).unwrap_err();
+    assert!(matches!(refused, Refusal::Close { why: Malformed::Body { .. } }), "{refused}");
+}
+
+#[test]
 fn every_topic_is_asked_for_in_one_form() {
     let topics = |version, body: &[u8]| match decode(frame(3, version, None, body)).unwrap().body {
         RequestBody::Metadata(metadata) => metadata.topics.map(|topics| topics.len()),

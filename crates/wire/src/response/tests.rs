@@ -197,6 +197,33 @@ fn an_api_versions_answer_has_no_tagged_fields_in_its_header() {
 }
 
 #[test]
+fn features_of_level_zero_reach_only_clients_that_understand_them() {
+    let request = ApiVersionsRequestData {
+        client_software_name: string("apache-kafka-java"),
+        client_software_version: string("4.3.0"),
+        ..Default::default()
+    };
+    for (version, expected) in
+        [(3, &["metadata.version"][..]), (4, &["group.version", "metadata.version"])]
+    {
+        let body = answer(version, &request, features(7));
+        let parts = encode(version, 1, body.into(), &pool()).unwrap();
+        let (_, body) = decode_response(ApiKey::ApiVersions, version, frame(&parts)).unwrap();
+        let ResponseBody::ApiVersions(body) = body else { panic!("another answer") };
+        let names: Vec<_> = body.supported_features.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, expected, "version {version}");
+        assert_eq!(body.finalized_features_epoch, 7);
+    }
+}
+
+#[test]
+fn an_offset_that_was_not_found_is_minus_one_unless_said() {
+    // A timestamp below -1 makes clients fail instead of finding nothing.
+    let partition = ListOffsetsPartitionResponse::default();
+    assert_eq!((partition.offset, partition.timestamp, partition.leader_epoch), (-1, -1, -1));
+}
+
+#[test]
 fn a_tagged_field_at_its_default_is_never_sent() {
     // Epoch -1, no features, no migration: the answer ends with its throttle time and no tags.
     let request = ApiVersionsRequestData {
