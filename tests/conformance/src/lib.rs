@@ -1,0 +1,1 @@
+//! Unmodified Kafka clients and tools against the release binary.

@@ -1,0 +1,2 @@
+//! Load generator on librdkafka.
+fn main() {}
