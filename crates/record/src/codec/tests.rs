@@ -216,6 +216,22 @@ fn lz4_frames_of_another_writer_are_read() {
 }
 
 #[test]
+fn what_is_written_is_read_by_another_reader() {
+    use std::io::Read;
+    let bytes = sample(200_000);
+    let mut out = Vec::new();
+    let packed = compress(Codec::Lz4, None, &bytes);
+    lz4_flex::frame::FrameDecoder::new(&packed[..]).read_to_end(&mut out).unwrap();
+    assert_eq!(out, bytes);
+    let packed = compress(Codec::Zstd, None, &bytes);
+    assert_eq!(::zstd::decode_all(&packed[..]).unwrap(), bytes);
+    let packed = compress(Codec::Gzip, None, &bytes);
+    out.clear();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut out).unwrap();
+    assert_eq!(out, bytes);
+}
+
+#[test]
 fn a_buffer_is_used_again_and_its_room_is_no_permission() {
     for codec in Codec::ALL {
         let mut out = vec![9; 10_000];
