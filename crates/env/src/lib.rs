@@ -3,6 +3,7 @@
 
 mod disk;
 mod files;
+mod gate;
 mod group;
 mod mesh;
 mod stream;
@@ -17,6 +18,7 @@ pub mod sync;
 
 pub use disk::{Disk, Entry, File, IoFailure, OpenMode, Space, Stat};
 pub use files::{read_all, replace_file};
+pub use gate::{Enter, Gate, Turn};
 pub use group::Group;
 pub use mesh::{Envelope, Mesh, ShardId};
 pub use stream::Stream;

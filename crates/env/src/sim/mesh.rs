@@ -21,7 +21,7 @@ pub(super) struct Lanes<M> {
 }
 
 struct Lane<M> {
-    /// With the time from which each may be received, which never decreases.
+    /// With the time from which each may be received, if it is the first.
     messages: VecDeque<(u64, Envelope<M>)>,
     /// Sends that wait for room, in order.
     waiting: VecDeque<(u64, Waker)>,
@@ -93,14 +93,12 @@ impl<M: 'static> Lanes<M> {
         self.engine.trace(200, detail);
         let mut lanes = self.lanes.borrow_mut();
         let lane = lanes.get_mut(&id).expect("the send made it");
-        let earliest = lane.messages.back().map_or(0, |(ready_at, _)| *ready_at);
         let after = self.engine.latency(self.latency_max);
-        let ready_at = earliest.max(self.engine.now() + after);
-        lane.messages.push_back((ready_at, envelope));
+        lane.messages.push_back((self.engine.now() + after, envelope));
         drop(lanes);
         let lanes = Rc::clone(self);
         let arrive = move || lanes.wake_receiver(id.1);
-        self.engine.after(ready_at - self.engine.now(), Event::Run(Box::new(arrive)));
+        self.engine.after(after, Event::Run(Box::new(arrive)));
     }
 
     fn wake_receiver(&self, shard: ShardId) {
