@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use buf::Sealed;
 use evenkeel_env::sim::{DiskOptions, Errno, Fault, Op, Sim, SimEnv, SimOptions, Stalls};
-use evenkeel_env::{Disk, Env, File, Group, IoFailure, OpenMode, ShardId};
+use evenkeel_env::{Disk, Env, File, Group, IoFailure, OpenMode, ShardId, Space};
 
 const GROUP: Group = Group::Produce;
 static PAGES: [u8; 8192] = [1; 8192];
@@ -153,6 +153,8 @@ fn a_full_device_refuses_growth_until_there_is_room() {
         assert_eq!(file.len().await, Ok(8192), "nothing was written");
         assert!(file.allocate(8193).await.unwrap_err().is_full());
         file.write_at(Sealed::of_static(&PAGES), 0, GROUP).await.unwrap();
+        let (total_bytes, usable_bytes) = (16_384, 0);
+        assert_eq!(disk.space().await, Ok(Some(Space { total_bytes, usable_bytes })));
         disk.remove_file(Path::new("b")).await.unwrap();
         file.write_at(Sealed::of_static(&PAGES), 8192, GROUP).await.unwrap();
     })

@@ -6,7 +6,7 @@ use buf::{Buffer, Sealed};
 
 use super::Recording;
 use super::log::{Act, FileId};
-use crate::{Disk, Entry, File, Group, IoFailure, OpenMode, Stat};
+use crate::{Disk, Entry, File, Group, IoFailure, OpenMode, Space, Stat};
 
 /// Does what `D` does, and writes it down.
 #[derive(Clone, Debug)]
@@ -100,6 +100,10 @@ impl<D: Disk> Disk for RecordingDisk<D> {
 
     async fn stat(&self, path: &Path) -> Result<Option<Stat>, IoFailure> {
         self.inner.stat(path).await
+    }
+
+    async fn space(&self) -> Result<Option<Space>, IoFailure> {
+        self.inner.space().await
     }
 
     async fn sync_dir(&self, path: &Path) -> Result<(), IoFailure> {

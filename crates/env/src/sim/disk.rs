@@ -13,7 +13,7 @@ use super::rng::{Rng, mix};
 use super::tree::{Contents, DirNode, Ticket, Tree};
 use super::{DiskOptions, SimOptions};
 use crate::sync::oneshot;
-use crate::{Disk, Entry, IoFailure, OpenMode, Stat};
+use crate::{Disk, Entry, IoFailure, OpenMode, Space, Stat};
 
 /// The one disk of a simulation; every shard has a handle to it. See [`DiskOptions`] for what
 /// it can do to its users.
@@ -271,6 +271,16 @@ impl Disk for SimDisk {
         let asked = path.to_path_buf();
         let stat = move |tree: &Tree| Ok((tree.stat(&asked), Ticket::Nothing));
         self.on_names(Op::Stat, path, |_| false, stat).await
+    }
+
+    /// Known if the simulated device has a size.
+    async fn space(&self) -> Result<Option<Space>, IoFailure> {
+        let Some(total_bytes) = self.device.options.bytes_max else { return Ok(None) };
+        let space = move |tree: &Tree| {
+            let usable_bytes = total_bytes.saturating_sub(tree.used_bytes());
+            Ok((Some(Space { total_bytes, usable_bytes }), Ticket::Nothing))
+        };
+        self.on_names(Op::Stat, Path::new(""), |_| false, space).await
     }
 
     async fn sync_dir(&self, path: &Path) -> Result<(), IoFailure> {

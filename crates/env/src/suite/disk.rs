@@ -32,6 +32,9 @@ pub async fn disk_suite<E: Env>(env: &E) {
         dropped(env, root, mode).await;
     }
     whole_files(env, root).await;
+    if let Some(space) = env.disk().space().await.expect("the device can say its size") {
+        assert!(space.usable_bytes <= space.total_bytes, "{space:?}");
+    }
     for entry in env.disk().list(root).await.expect("the directory is there") {
         env.disk().remove_file(&root.join(entry.name)).await.expect("the file is there");
     }
