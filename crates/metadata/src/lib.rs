@@ -1,6 +1,7 @@
 #![forbid(unsafe_code)]
 #![doc = include_str!("../README.md")]
 
+pub mod configs;
 pub mod image;
 pub mod log;
 pub mod records;

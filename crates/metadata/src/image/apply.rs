@@ -124,7 +124,7 @@ impl Image {
     }
 
     /// Applies a record without looking at offsets.
-    pub(super) fn apply_record(&mut self, record: &Record) -> Result<(), ApplyError> {
+    pub(crate) fn apply_record(&mut self, record: &Record) -> Result<(), ApplyError> {
         match record {
             Record::RegisterBroker(body) => {
                 let broker = Arc::new(Broker::from(body));
