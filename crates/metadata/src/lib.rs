@@ -2,6 +2,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod configs;
+pub mod controller;
 pub mod image;
 pub mod log;
 pub mod records;
