@@ -70,5 +70,6 @@ mod tests {
             assert!(!crc_is_right(&batch), "byte {at}");
         }
         assert!(!crc_is_right(&batch[..HEADER_LEN - 1]));
+        assert!(!crc_is_right(&[]));
     }
 }

@@ -70,6 +70,16 @@ fn a_good_batch_is_appended_as_it_was_sent() {
 }
 
 #[test]
+fn the_first_record_with_the_largest_timestamp_counts() {
+    let mut builder = Builder::new(Codec::None);
+    for age_ms in [1, 0, 0] {
+        builder.record(NOW_MS - age_ms, None, None, &[]);
+    }
+    let checked = validate(&builder.build(), &RULES, NOW_MS).unwrap();
+    assert_eq!(checked.offset_of_max_timestamp, 1);
+}
+
+#[test]
 fn nothing_whole_is_no_batch() {
     let batch = batch(Codec::None);
     for len in 0..batch.len() {
@@ -311,6 +321,9 @@ fn malformed_records_are_refused_however_they_are_compressed() {
         assert!(refused(records).is_ok());
         let cut = refused(&records[..records.len() - 1]);
         assert_eq!(cut, Err(MalformedRecord { index: 2, what: Flaw::Length }.into()), "{codec:?}");
+        let first = Records::new(&header, records).next().unwrap().unwrap().len;
+        let missing = refused(&records[..first]);
+        assert_eq!(missing, Err(MalformedRecord { index: 1, what: Flaw::Missing }.into()));
         let trailing = refused(&[records, b"\0"].concat());
         let flaw = MalformedRecord { index: 3, what: Flaw::TrailingBytes };
         assert_eq!(trailing, Err(flaw.into()), "{codec:?}");
