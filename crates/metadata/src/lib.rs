@@ -4,6 +4,7 @@
 pub mod configs;
 pub mod controller;
 pub mod image;
+pub mod kafka_files;
 pub mod log;
 pub mod records;
 

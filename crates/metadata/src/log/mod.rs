@@ -11,10 +11,16 @@ pub use replay::{Quorum, Replay, ReplayError};
 
 use record::{Builder, Codec, Header, LeaderEpoch, Offset, Records, crc_is_right, payload};
 
-use crate::records::{ControlRecord, LeaderChangeRecord, LeaderVoter, Record, RecordError};
+use crate::records::{
+    BeginTransactionRecord, ControlRecord, EndTransactionRecord, LeaderChangeRecord, LeaderVoter,
+    Record, RecordError,
+};
 
 /// The largest batch that Kafka's quorum writes or reads, header included.
 pub const BATCH_BYTES_MAX: usize = 8 << 20;
+
+/// The most records that Kafka's controller puts into one batch.
+pub const BATCH_RECORDS_MAX: usize = 10_000;
 
 /// Where a batch of the metadata log goes and when it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +83,35 @@ pub fn batch_of_versions<'a>(
         within_limit(&builder)?;
     }
     finish(builder)
+}
+
+/// The batches that append all of `records`, each with its first offset: one if they fit, else
+/// several inside a metadata transaction, so that they count together or not at all (KIP-868).
+///
+/// # Errors
+///
+/// See [`BatchError`].
+pub fn batches(
+    records: &[Record],
+    metadata_version: i16,
+    stamp: Stamp,
+) -> Result<Vec<(Offset, Vec<u8>)>, BatchError> {
+    if records.len() <= BATCH_RECORDS_MAX {
+        match batch(records, metadata_version, stamp) {
+            Err(BatchError::TooLarge { .. }) => {}
+            whole => return Ok(vec![(stamp.base, whole?)]),
+        }
+    }
+    let begin = [BeginTransactionRecord::default().into()];
+    let end = [EndTransactionRecord {}.into()];
+    let pieces = records.chunks(BATCH_RECORDS_MAX / 10);
+    let (mut stamp, mut batches) = (stamp, Vec::new());
+    for piece in std::iter::once(&begin[..]).chain(pieces).chain([&end[..]]) {
+        batches.push((stamp.base, batch(piece, metadata_version, stamp)?));
+        let count = i64::try_from(piece.len()).expect("a slice's length fits");
+        stamp.base = stamp.base.plus(count);
+    }
+    Ok(batches)
 }
 
 /// One control batch.

@@ -100,6 +100,36 @@ fn an_empty_or_oversized_batch_is_refused() {
 }
 
 #[test]
+fn too_many_records_for_a_batch_become_one_transaction() {
+    let few = batches(&[topic(1)], 30, stamp(5, 1)).expect("fits");
+    assert_eq!(few, [(stamp(5, 1).base, batch(&[topic(1)], 30, stamp(5, 1)).expect("fits"))]);
+    let records: Vec<Record> = (0..BATCH_RECORDS_MAX + 1)
+        .map(|n| {
+            let name = format!("n{n}");
+            ConfigRecord {
+                resource_type: 4,
+                name,
+                value: Some(String::new()),
+                ..Default::default()
+            }
+            .into()
+        })
+        .collect();
+    let many = batches(&records, 30, stamp(5, 1)).expect("fits");
+    assert_eq!(many.len(), 13);
+    let mut replay = Replay::new();
+    for (place, (base, bytes)) in many.iter().enumerate() {
+        let resources = replay.image().resources().len();
+        assert_eq!(resources, 0, "nothing shows before batch {place}");
+        let next = replay.next().unwrap_or(stamp(5, 1).base);
+        assert_eq!(*base, next);
+        replay.batch(bytes).expect("fits");
+    }
+    let configs = replay.image().configs(&crate::image::Resource::all_brokers());
+    assert_eq!(configs.map(|configs| configs.len()), Some(records.len()));
+}
+
+#[test]
 fn a_snapshot_comes_back_and_an_incomplete_one_is_refused() {
     let mut replay = Replay::new();
     let many: Vec<Record> = (0..250).map(topic).collect();
