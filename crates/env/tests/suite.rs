@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use evenkeel_env::sim::{DiskOptions, Sim, SimOptions, Stalls, stream};
-use evenkeel_env::std_world::StdEnv;
+use evenkeel_env::std_world::{Alone, StdEnv};
 use evenkeel_env::{Env, Group, ShardId, suite, sync::oneshot};
 
 const MEMORY_BYTES: usize = 4 << 20;
@@ -14,6 +14,19 @@ fn the_std_world_passes_the_suite() {
     let env = StdEnv::new(dir.path(), MEMORY_BYTES);
     env.block_on(suite::disk_suite(&env));
     env.block_on(suite::world_suite(&env));
+}
+
+#[test]
+fn the_only_shard_passes_the_suite() {
+    let dir = tempfile::tempdir().unwrap();
+    let env: Alone<u64> = Alone::new(StdEnv::new(dir.path(), MEMORY_BYTES));
+    env.block_on(suite::disk_suite(&env));
+    env.block_on(suite::world_suite(&env));
+    let sender = env.clone();
+    env.spawn(Group::System, async move {
+        suite::mesh_sender(&sender, ShardId(0), |n| n).await;
+    });
+    env.block_on(suite::mesh_receiver(&env, ShardId(0), |n| *n));
 }
 
 fn options(seed: u64) -> SimOptions {

@@ -1,5 +1,6 @@
 //! The real clock and blocking files on one thread: for tools, examples and tests.
 
+mod alone;
 mod executor;
 mod files;
 
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use buf::Pool;
 
 use crate::{Env, Group, Nanos, ShardId};
+pub use alone::Alone;
 pub use files::{StdDisk, StdFile};
 
 /// One shard with the real clock and blocking files under one directory. File operations block
