@@ -85,6 +85,23 @@ impl Building {
         self.offsets.base()
     }
 
+    /// Appends what was built for the part of the segment that comes behind this one.
+    ///
+    /// # Panics
+    /// If its offset entries do not lie behind those of this part.
+    pub fn extend(&mut self, later: &Building) {
+        later.offsets.entries().for_each(|entry| self.offsets.push(entry));
+        for entry in later.times.entries() {
+            self.times.push_if_larger(*entry);
+        }
+        if let Some(largest) = later.largest
+            && self.largest.is_none_or(|mine| mine.timestamp_ms < largest.timestamp_ms)
+        {
+            self.largest = Some(largest);
+        }
+        self.bytes_since_entry = later.bytes_since_entry;
+    }
+
     /// Drops everything at or above `to`; `largest` is what is left as the largest timestamp.
     pub fn truncate(&mut self, to: Offset, largest: Option<TimeEntry>) {
         self.offsets.truncate(to);
@@ -161,6 +178,23 @@ mod tests {
         let (_, times) = build(&[50, 10, 50, 20, 10], 0);
         assert_eq!(times, [(50, 1)]);
         assert_eq!(build(&[-1, -1], 0).1, []);
+    }
+
+    #[test]
+    fn two_parts_are_one_index() {
+        let times = [50, 10, 60, 20, 70, 70, 10];
+        let mut whole = Building::new(at(0));
+        let (mut first, mut second) = (Building::new(at(0)), Building::resume(at(0), None));
+        for (number, timestamp) in (0_u32..).zip(times) {
+            let header = batch(i64::from(number) * 2, 100, timestamp);
+            whole.add(&header, number * 100, 0);
+            let part = if number < 4 { &mut first } else { &mut second };
+            part.add(&header, number * 100, 0);
+        }
+        first.extend(&second);
+        assert_eq!(first.times, whole.times);
+        assert_eq!(first.largest, whole.largest);
+        assert_eq!(first.offsets.len(), whole.offsets.len() - 1, "where the second part begins");
     }
 
     #[test]

@@ -121,6 +121,11 @@ impl OffsetIndex {
         self.entries.is_empty()
     }
 
+    /// The entries in order.
+    pub fn entries(&self) -> impl Iterator<Item = OffsetEntry> {
+        self.entries.iter().map(|entry| self.entry(*entry))
+    }
+
     /// The first entry.
     #[must_use]
     pub fn first(&self) -> Option<OffsetEntry> {

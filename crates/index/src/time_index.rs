@@ -127,6 +127,12 @@ impl TimeIndex {
         self.entries.is_empty()
     }
 
+    /// The entries in memory, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[TimeEntry] {
+        &self.entries
+    }
+
     /// The last entry, in memory or not.
     #[must_use]
     pub fn last(&self) -> Option<TimeEntry> {

@@ -1,14 +1,33 @@
 //! The segment store of one log: recover, append, read, roll, truncate, retain.
 #![forbid(unsafe_code)]
 
+mod cursors;
 mod error;
+mod finish;
+mod gate;
+mod headers;
+mod image;
+mod layout;
+mod limits;
+mod locate;
 mod log;
 mod options;
+mod read;
+mod reader;
+mod recover;
+mod roll;
+mod scan;
+mod segment;
+mod tail;
+mod truncate;
 mod views;
+mod walk;
+mod write;
 
 pub use error::{AppendError, Corrupt, Flaw, OpenError, ReadError, WriteError};
 pub use log::Log;
 pub use options::LogOptions;
+pub use truncate::remove_dir;
 pub use views::{
     Appended, Cut, Damage, Ends, Found, Known, KnownTail, Opened, Read, SegmentView, Stamp,
 };

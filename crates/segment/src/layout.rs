@@ -1,0 +1,155 @@
+//! File names of a log directory: the only place that formats or parses one. They are Kafka's.
+
+use std::path::{Path, PathBuf};
+
+use record::Offset;
+
+/// A file of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The batches.
+    Log,
+    /// From offset to position.
+    Index,
+    /// From timestamp to offset.
+    TimeIndex,
+    /// Aborted transactions.
+    TxnIndex,
+    /// Producer state at the base offset. Written by the partition, removed with the segment.
+    Snapshot,
+}
+
+impl Kind {
+    /// Every kind; the batches come last, so that a segment whose removal is interrupted still
+    /// has them and is found again.
+    pub(crate) const ALL: [Kind; 5] =
+        [Kind::Index, Kind::TimeIndex, Kind::TxnIndex, Kind::Snapshot, Kind::Log];
+
+    const fn suffix(self) -> &'static str {
+        match self {
+            Kind::Log => ".log",
+            Kind::Index => ".index",
+            Kind::TimeIndex => ".timeindex",
+            Kind::TxnIndex => ".txnindex",
+            Kind::Snapshot => ".snapshot",
+        }
+    }
+}
+
+/// What is to happen with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// In use.
+    Live,
+    /// Being written to replace segments; worth nothing yet.
+    Cleaned,
+    /// Complete, and about to replace segments.
+    Swap,
+    /// About to be removed.
+    Deleted,
+}
+
+/// A file name taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    pub(crate) base: Offset,
+    pub(crate) kind: Kind,
+    pub(crate) stage: Stage,
+}
+
+const DELETED: &str = ".deleted";
+const CLEANED: &str = ".cleaned";
+const SWAP: &str = ".swap";
+
+impl Name {
+    /// Takes `name` apart; `None` if it is no file of a segment.
+    pub(crate) fn parse(name: &str) -> Option<Name> {
+        let stages = [(DELETED, Stage::Deleted), (CLEANED, Stage::Cleaned), (SWAP, Stage::Swap)];
+        let staged = stages
+            .iter()
+            .find_map(|(suffix, stage)| name.strip_suffix(suffix).map(|name| (name, *stage)));
+        let (name, stage) = staged.unwrap_or((name, Stage::Live));
+        let (digits, _) = name.split_once('.')?;
+        let kind = Kind::ALL.into_iter().find(|kind| name[digits.len()..] == *kind.suffix())?;
+        if digits.len() != 20 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return None;
+        }
+        let base = Offset::new(digits.parse().ok()?)?;
+        Some(Name { base, kind, stage })
+    }
+}
+
+/// The path of a live file of the segment that begins at `base`.
+pub(crate) fn path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
+    dir.join(format!("{:020}{}", base.raw(), kind.suffix()))
+}
+
+/// The path under which a live file waits to be removed.
+pub(crate) fn deleted_path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
+    dir.join(format!("{:020}{}{DELETED}", base.raw(), kind.suffix()))
+}
+
+/// The directory under which a whole log waits to be removed: Kafka knows the form, and removes
+/// it too. `unique` makes room for a log of the same name.
+pub(crate) fn deleted_dir(dir: &Path, unique: [u64; 2]) -> PathBuf {
+    /// Longest file name that every file system takes.
+    const NAME_MAX: usize = 255;
+    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let suffix = format!(".{:016x}{:016x}-delete", unique[0], unique[1]);
+    // What is cut is the topic: the partition's number must stay.
+    let (topic, partition) = name.rsplit_once('-').unwrap_or((name, "0"));
+    let room = NAME_MAX.saturating_sub(suffix.len() + partition.len() + 1).min(topic.len());
+    let topic = &topic[..topic.floor_char_boundary(room)];
+    dir.with_file_name(format!("{topic}-{partition}{suffix}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_kafkas() {
+        let base = Offset::new(i64::MAX).unwrap();
+        let path = path(Path::new("t-0"), base, Kind::TimeIndex);
+        assert_eq!(path, Path::new("t-0/09223372036854775807.timeindex"));
+        let name = Name::parse("09223372036854775807.timeindex");
+        assert_eq!(name, Some(Name { base, kind: Kind::TimeIndex, stage: Stage::Live }));
+        let staged = |suffix: &str| {
+            Name::parse(&format!("00000000000000000007.log{suffix}")).map(|name| name.stage)
+        };
+        assert_eq!(staged(".deleted"), Some(Stage::Deleted));
+        assert_eq!(staged(".cleaned"), Some(Stage::Cleaned));
+        assert_eq!(staged(".swap"), Some(Stage::Swap));
+        assert_eq!(staged(".other"), None);
+    }
+
+    #[test]
+    fn other_files_are_left_alone() {
+        for name in [
+            "leader-epoch-checkpoint",
+            "partition.metadata",
+            "0.log",
+            "0000000000000000000x.log",
+            "+0000000000000000001.log",
+            "99999999999999999999.log",
+            "00000000000000000000.logs",
+            "00000000000000000000.log.deleted.deleted",
+            "00000000000000000000",
+            "",
+        ] {
+            assert_eq!(Name::parse(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_deleted_directory_fits() {
+        let deleted = deleted_dir(Path::new("topic-7"), [1, 2]);
+        let want = "topic-7.00000000000000010000000000000002-delete";
+        assert_eq!(deleted, Path::new(want));
+        let long = format!("{}-12", "t".repeat(249));
+        let deleted = deleted_dir(Path::new(&long), [u64::MAX, 0]);
+        let name = deleted.to_str().unwrap();
+        assert_eq!(name.len(), 255);
+        assert!(name.contains("t-12.ffff"));
+    }
+}

@@ -1,0 +1,107 @@
+//! What to do with a segment that was scanned after an unclean stop. Pure and total, so that the
+//! table in the tests is the whole policy.
+
+use record::Offset;
+
+use crate::Flaw;
+
+/// What the scan of one segment found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Scanned {
+    /// Offset after the last good batch.
+    pub(crate) reached: Offset,
+    /// What is wrong behind it; `None` if the file ends there.
+    pub(crate) flaw: Option<Flaw>,
+    /// If only the content of one batch is wrong: the offset behind that batch.
+    pub(crate) step_over: Option<Offset>,
+}
+
+/// What to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// The segment is whole; go on with the next one, if there is one.
+    Keep,
+    /// Cut the segment behind the last good batch, and drop all later ones: none of that was ever
+    /// flushed.
+    Cut,
+    /// One batch was flushed and is damaged inside. Name it, leave it, and scan on behind it.
+    StepOver,
+    /// The rest of the segment was flushed and is damaged. Name it, leave it, and go on with the
+    /// next segment.
+    Quarantine,
+    /// The same, but nothing behind it was ever flushed: drop all later segments and go on with an
+    /// empty one at the recovery point.
+    QuarantineAndRestart,
+}
+
+/// Decides. `recovery_point`: below it everything was flushed. `successor`: where the next segment
+/// begins, if there is one.
+pub(crate) fn decide(
+    scanned: Scanned,
+    recovery_point: Offset,
+    successor: Option<Offset>,
+) -> Action {
+    let Scanned { reached, flaw, step_over } = scanned;
+    let was_flushed = reached < recovery_point;
+    match (flaw, successor) {
+        // Written by us segments follow each other without a gap. A gap behind the recovery point
+        // is a segment or an end that was lost; below, compaction leaves some.
+        (None, Some(next)) if next == reached => Action::Keep,
+        (None, Some(next)) if next <= recovery_point => Action::Keep,
+        (None, None) if !was_flushed => Action::Keep,
+        (None, Some(_)) if !was_flushed => Action::Cut,
+        (Some(_), _) if !was_flushed => Action::Cut,
+        (Some(_), _) if step_over.is_some_and(|next| next <= recovery_point) => Action::StepOver,
+        (_, Some(next)) if next <= recovery_point => Action::Quarantine,
+        (_, _) => Action::QuarantineAndRestart,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(
+        (reached, flaw, step_over): (i64, Option<Flaw>, Option<i64>),
+        recovery_point: i64,
+        successor: Option<i64>,
+    ) -> Action {
+        let at = |raw| Offset::new(raw).unwrap();
+        let scanned = Scanned { reached: at(reached), flaw, step_over: step_over.map(at) };
+        decide(scanned, at(recovery_point), successor.map(at))
+    }
+
+    const ZEROS: Option<Flaw> = Some(Flaw::Zeros);
+    const CRC: Option<Flaw> = Some(Flaw::Checksum);
+
+    #[test]
+    fn whole_segments_stay() {
+        assert_eq!(check((10, None, None), 5, None), Action::Keep);
+        assert_eq!(check((10, None, None), 10, None), Action::Keep);
+        assert_eq!(check((10, None, None), 5, Some(10)), Action::Keep);
+        assert_eq!(check((10, None, None), 15, Some(10)), Action::Keep);
+        assert_eq!(check((10, None, None), 15, Some(12)), Action::Keep, "a gap of compaction");
+    }
+
+    #[test]
+    fn what_was_never_flushed_is_cut() {
+        for flaw in [Flaw::Zeros, Flaw::Short, Flaw::Header, Flaw::Order, Flaw::Checksum] {
+            assert_eq!(check((10, Some(flaw), None), 10, None), Action::Cut);
+            assert_eq!(check((10, Some(flaw), Some(12)), 5, Some(20)), Action::Cut);
+        }
+        assert_eq!(check((10, None, None), 10, Some(12)), Action::Cut, "an end was lost");
+    }
+
+    #[test]
+    fn what_was_flushed_is_never_dropped() {
+        assert_eq!(check((10, CRC, Some(12)), 12, None), Action::StepOver);
+        assert_eq!(check((10, CRC, Some(12)), 30, Some(20)), Action::StepOver);
+        assert_eq!(check((10, CRC, Some(13)), 12, None), Action::QuarantineAndRestart);
+        assert_eq!(check((10, ZEROS, None), 30, Some(20)), Action::Quarantine);
+        assert_eq!(check((10, ZEROS, None), 20, Some(20)), Action::Quarantine);
+        assert_eq!(check((10, ZEROS, None), 12, Some(20)), Action::QuarantineAndRestart);
+        assert_eq!(check((10, ZEROS, None), 12, None), Action::QuarantineAndRestart);
+        assert_eq!(check((10, None, None), 12, None), Action::QuarantineAndRestart, "too short");
+        assert_eq!(check((10, None, None), 12, Some(20)), Action::QuarantineAndRestart);
+    }
+}
