@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use buf::Sealed;
 use env::{Env, Group};
 use record::Offset;
 
@@ -11,7 +12,7 @@ use crate::limits::{HEADERS_PER_TURN, MARK_BYTES, PIECE_BYTES};
 use crate::log::{Log, State};
 use crate::reader::FileReader;
 use crate::segment::Segment;
-use crate::walk::{Bounds, Step, Walk, Want};
+use crate::walk::{Bounds, Miss, Step, Walk, Want, header_at};
 use crate::{Corrupt, Flaw, Read, ReadError};
 
 /// What the file of one segment gave.
@@ -71,6 +72,29 @@ impl<E: Env> Log<E> {
             }
         }
         read.next.is_some().then_some(read)
+    }
+
+    /// The bytes from `from`, where a batch begins, to the end of the log, whole batches in order.
+    /// Nothing if that batch is not in memory any more; what is not written always is.
+    #[must_use]
+    pub fn unwritten(&self, from: Offset) -> Vec<Sealed> {
+        let state = self.inner.state.borrow();
+        let Some(holder) = state.holder(from).filter(|_| from < state.end()) else {
+            return Vec::new();
+        };
+        let mut parts = Vec::new();
+        for segment in state.segments.range(holder..).map(|(_, segment)| segment) {
+            let position = if segment.base < from { start_in(segment, from) } else { Some(0) };
+            let range = segment.tail.range();
+            match position {
+                Some(position) if range.start <= position && segment.len == range.end => {
+                    parts.extend(segment.tail.image(position..segment.len).views(0..u64::MAX));
+                }
+                _ if segment.len == 0 => {}
+                _ => return Vec::new(),
+            }
+        }
+        parts
     }
 
     /// Reads whole batches, from the one that holds `from`, or the next one behind it, that end at
@@ -256,6 +280,30 @@ fn hot_part<F>(segment: &Segment<F>, want: Want) -> Option<HotPart> {
         next: Some(walk.next()),
     });
     Some(HotPart { read: read.unwrap_or_default(), segment_over })
+}
+
+/// Where the batch that begins at `offset`, or the next one behind it, lies in the chunks.
+fn start_in<F>(segment: &Segment<F>, offset: Offset) -> Option<u64> {
+    let Segment { len, next, ref tail, .. } = *segment;
+    let mark = tail.find(offset)?;
+    let bounds = Bounds { limit: len, next, bad: &[] };
+    let (mut position, mut base) = (mark.position, mark.base);
+    let mut image = tail.image(position..position + 2 * MARK_BYTES);
+    while position < len {
+        let header = match header_at(&image, position, base, bounds) {
+            Err(Miss::Need { from, to }) if to <= tail.range().end => {
+                image = tail.image(from..to + MARK_BYTES);
+                header_at(&image, position, base, bounds).ok()?
+            }
+            header => header.ok()?,
+        };
+        if offset <= header.base_offset {
+            return Some(position);
+        }
+        position += header.len as u64;
+        base = header.next_offset();
+    }
+    None
 }
 
 /// What is left of `want` after `read`.
