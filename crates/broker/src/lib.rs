@@ -1,1 +1,28 @@
-//! The broker as a library: connections, requests, shards.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod append;
+mod calls;
+mod connection;
+mod controller;
+mod dispatch;
+mod error_code;
+pub mod fetch_session;
+mod handlers;
+pub mod directory;
+pub mod message;
+mod metadata_log;
+mod names;
+mod options;
+mod own;
+mod read;
+mod shard;
+mod start;
+mod stop;
+mod table;
+mod topic;
+
+pub use message::ShardMessage;
+pub use options::{Limits, Options};
+pub use shard::{Shard, World};
+pub use start::{StartError, start};

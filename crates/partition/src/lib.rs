@@ -1,1 +1,26 @@
-//! A log with its meaning: roles, epochs, producer state, high watermark.
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod append;
+mod beside;
+mod commit;
+mod lifecycle;
+mod open;
+mod partition;
+
+pub mod epochs;
+pub mod producers;
+pub mod progress;
+pub mod retention;
+pub mod role;
+pub mod snapshot;
+
+pub use append::{AppendRefusal, Placed};
+pub use beside::{read_topic_id, write_topic_id};
+pub use commit::{CheckpointError, Committer, Counts};
+pub use lifecycle::{DeleteRecordsError, RetainError};
+pub use open::{OpenOptions, PartitionOpenError, Recovered};
+pub use partition::{
+    AckError, AckRule, AckWait, Bounds, FetchError, Isolation, Partition, ReadBudget, Trouble,
+};
+pub use progress::Level;

@@ -1,0 +1,9 @@
+//! One module for each kind of request, on the shard of the connection.
+
+mod configs;
+mod describe;
+mod fetch;
+mod log_dirs;
+mod offsets;
+mod produce;
+mod producer_id;

@@ -1,0 +1,209 @@
+//! `evenkeel start`: from the command line to shards that serve, and back to a clean stop.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use broker::{Limits, Options, Shard, ShardMessage};
+use env::{Env, Group, Stream};
+use runtime::{Config, HeldPort, ShardEnv, Stopper, TcpListener};
+
+use crate::cli::Start;
+use crate::{config, print};
+
+/// Least memory of a shard: below it a single large request would take all.
+const SHARD_BYTES_MIN: usize = 16 << 20;
+
+/// Starts the broker and returns when it was stopped.
+pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
+    let settings = config::settings(start.config.as_deref(), &start.set)?;
+    std::fs::create_dir_all(&start.data)
+        .map_err(|error| format!("cannot create {}: {error}", start.data.display()))?;
+    let lock = lock(&start.data)?;
+    let shards = start.shards.unwrap_or_else(available_shards);
+    // Held until every shard listens, so that the port is ours from here on.
+    let port = HeldPort::take(start.listen)
+        .map_err(|error| format!("cannot listen on {}: {error}", start.listen))?;
+    let listen = port.addr();
+    let admin = std::net::TcpListener::bind(start.admin)
+        .map_err(|error| format!("cannot listen on {}: {error}", start.admin))?;
+    let admin_addr = admin.local_addr().map_err(|error| error.to_string())?;
+    let stopper = Stopper::new();
+    stop_on_signals(&stopper)?;
+    let world = Arc::new(World {
+        options: options(start, listen, settings)?,
+        listen,
+        admin: admin_addr,
+        shards,
+        listening: AtomicU16::new(0),
+        failure: Mutex::new(None),
+        stopping: AtomicBool::new(false),
+        stopper: stopper.clone(),
+    });
+    let memory = (start.memory << 20) / usize::from(shards.max(1));
+    let config = Config {
+        memory_bytes_per_shard: memory.max(SHARD_BYTES_MIN),
+        stopper,
+        ..Config::new(shards, start.data.clone())
+    };
+    let serving = Arc::clone(&world);
+    runtime::run::<ShardMessage, _, _>(config, move |env| serve(env, Arc::clone(&serving)))
+        .map_err(|error| error.to_string())?;
+    drop((lock, port, admin));
+    match world.take_failure() {
+        Some(why) => Err(why),
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// What all shards share.
+struct World {
+    options: Options,
+    listen: SocketAddr,
+    admin: SocketAddr,
+    shards: u16,
+    /// Shards that accept connections.
+    listening: AtomicU16,
+    failure: Mutex<Option<String>>,
+    stopping: AtomicBool,
+    stopper: Stopper,
+}
+
+impl World {
+    fn fail(&self, why: String) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        failure.get_or_insert(why);
+        drop(failure);
+        self.stopper.stop();
+    }
+
+    fn take_failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// One shard, from its start to its end.
+async fn serve(env: ShardEnv<ShardMessage>, world: Arc<World>) {
+    let started = env::sync::race(
+        async { Some(broker::start(env.clone(), world.options.clone()).await) },
+        async {
+            env.stopped().await;
+            None
+        },
+    )
+    .await;
+    let shard = match started {
+        Some(Ok(shard)) => shard,
+        Some(Err(why)) => return world.fail(why.to_string()),
+        None => return,
+    };
+    let listener = match env.listen(world.listen) {
+        Ok(listener) => listener,
+        Err(error) => return world.fail(format!("cannot listen on {}: {error}", world.listen)),
+    };
+    env.spawn(Group::System, accept(env.clone(), shard.clone(), listener));
+    if world.listening.fetch_add(1, Ordering::AcqRel) + 1 == world.shards {
+        print(&format!("ready kafka={} admin={}", world.listen, world.admin));
+    }
+    env.stopped().await;
+    if !shard.leads() {
+        return shard.closed().await;
+    }
+    world.stopping.store(true, Ordering::Release);
+    if let Err(why) = shard.stop().await {
+        world.fail(format!("the stop was not clean: {why}"));
+    }
+}
+
+async fn accept(env: ShardEnv<ShardMessage>, shard: Shard<ShardEnv<ShardMessage>>, on: TcpListener) {
+    loop {
+        match on.accept().await {
+            Ok(stream) => {
+                if env.is_stopped() {
+                    stream.close();
+                    continue;
+                }
+                env.spawn(Group::Fetch, shard.clone().serve(stream));
+            }
+            Err(error) => {
+                // Out of descriptors, most likely: those that are open go on.
+                tracing::warn!(%error, "a connection was not accepted");
+                env.sleep(std::time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+fn options(
+    start: &Start,
+    listen: SocketAddr,
+    configs: BTreeMap<String, String>,
+) -> Result<Options, String> {
+    let (advertised_host, advertised_port) = match &start.advertise {
+        Some(text) => {
+            let (host, port) =
+                text.rsplit_once(':').ok_or_else(|| format!("--advertise {text}: HOST:PORT"))?;
+            let port = port.parse().map_err(|_| format!("--advertise {text}: HOST:PORT"))?;
+            (host.to_owned(), port)
+        }
+        None => (listen.ip().to_string(), listen.port()),
+    };
+    let log_dir = std::path::absolute(&start.data).unwrap_or_else(|_| start.data.clone());
+    Ok(Options {
+        node_id: start.node_id,
+        advertised_host,
+        advertised_port,
+        log_dir: log_dir.display().to_string(),
+        configs,
+        limits: Limits::server(),
+    })
+}
+
+fn available_shards() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(cores).unwrap_or(u16::MAX)
+}
+
+/// Holds Kafka's `.lock` in the directory, so that no second broker, ours or Kafka, starts on it.
+pub(crate) fn lock(dir: &Path) -> Result<std::fs::File, String> {
+    let path = dir.join(".lock");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => Err(format!(
+            "{} is in use: another broker runs on this directory; stop it first",
+            dir.display()
+        )),
+    }
+}
+
+/// The first SIGTERM or SIGINT asks for a clean stop; a second one ends the process at once.
+fn stop_on_signals(stopper: &Stopper) -> Result<(), String> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let asked = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&asked))
+            .map_err(|error| format!("cannot handle signals: {error}"))?;
+    }
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])
+        .map_err(|error| format!("cannot handle signals: {error}"))?;
+    let stopper = stopper.clone();
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            if signals.forever().next().is_some() {
+                asked.store(true, Ordering::Release);
+                stopper.stop();
+            }
+        })
+        .map_err(|error| format!("cannot start a thread: {error}"))?;
+    Ok(())
+}

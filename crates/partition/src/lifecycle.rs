@@ -1,0 +1,184 @@
+//! What happens to a whole log: its start moves, its tail is cut, it is closed, it is removed.
+
+use env::{Env, Group, IoFailure};
+use journal::{Item, JournalError};
+use record::Offset;
+use segment::{LogOptions, ReadError, WriteError};
+
+use crate::partition::{Partition, Trouble};
+use crate::retention::{self, Extent, Retain, Retention};
+use crate::{Committer, partition::FetchError};
+
+/// Records could not be deleted; the log start is unchanged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeleteRecordsError {
+    /// Beyond the high watermark, or negative.
+    #[error("offset out of range")]
+    OutOfRange,
+    /// This node does not lead.
+    #[error("not the leader")]
+    NotLeader,
+    /// The journal did not take it.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl From<DeleteRecordsError> for FetchError {
+    fn from(error: DeleteRecordsError) -> FetchError {
+        match error {
+            DeleteRecordsError::OutOfRange => FetchError::OutOfRange,
+            DeleteRecordsError::NotLeader | DeleteRecordsError::Journal(_) => {
+                FetchError::NotLeader
+            }
+        }
+    }
+}
+
+impl<E: Env> Partition<E> {
+    /// DeleteRecords: moves the log start to `to`, `None` for the high watermark, and gives the
+    /// new start. Durable in the journal when it returns; segments go later, by retention.
+    pub async fn delete_records(
+        &self,
+        to: Option<Offset>,
+        committer: &Committer<E>,
+    ) -> Result<Offset, DeleteRecordsError> {
+        if self.role().leadership().is_none() {
+            return Err(DeleteRecordsError::NotLeader);
+        }
+        let bounds = self.bounds();
+        let to = to.unwrap_or(bounds.high_watermark);
+        if bounds.high_watermark < to {
+            return Err(DeleteRecordsError::OutOfRange);
+        }
+        if to <= bounds.log_start {
+            return Ok(bounds.log_start);
+        }
+        committer.note_start(self, to).await?;
+        self.raise_start(to);
+        Ok(to)
+    }
+
+    /// Applies the topic's retention once; whole segments go. Returns whether any did.
+    pub async fn retain(
+        &self,
+        rule: Retention,
+        committer: &Committer<E>,
+        now_ms: i64,
+    ) -> Result<bool, RetainError> {
+        if rule.max_age_ms.is_some() {
+            self.inner.log.load_timestamps(Group::Retention).await?;
+        }
+        let bounds = self.bounds();
+        let segments = self.inner.log.segments();
+        let extents: Vec<Extent> = segments
+            .iter()
+            .map(|segment| Extent {
+                next: segment.next,
+                len_bytes: segment.len_bytes,
+                // Not known is as young as can be: nothing goes by a guess.
+                largest_timestamp_ms: segment.largest_timestamp_ms.unwrap_or(i64::MAX),
+            })
+            .collect();
+        let decided = retention::decide(
+            &extents,
+            rule,
+            bounds.log_start,
+            bounds.high_watermark,
+            now_ms,
+        );
+        let Retain::From { start, .. } = decided else { return Ok(false) };
+        if bounds.log_start < start {
+            committer.note_start(self, start).await?;
+            self.raise_start(start);
+        }
+        self.inner.log.advance_start(start, Group::Retention).await?;
+        Ok(true)
+    }
+
+    /// Cuts everything at and after `to` (a follower whose leader wrote otherwise). Durable when
+    /// it returns.
+    pub async fn truncate(&self, to: Offset, committer: &Committer<E>) -> Result<(), RetainError> {
+        // The files first: replay never cuts them, it only voids what the journal held.
+        self.inner.log.truncate(to, Group::System).await?;
+        committer.note_truncation(self, to).await?;
+        {
+            let mut state = self.inner.state.borrow_mut();
+            state.progress.truncated(to);
+            state.epochs.truncate_end(to);
+            state.epochs_due = true;
+            state.producers.truncate_end(to);
+            state.high_watermark = state.high_watermark.min(to);
+        }
+        self.inner.moved.notify();
+        Ok(())
+    }
+
+    /// Changes how the log is kept from the next batch on.
+    pub fn set_log_options(&self, options: LogOptions) {
+        self.inner.log.set_options(options);
+    }
+
+    /// Forgets producers that were silent for too long.
+    pub fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
+        self.inner.state.borrow_mut().producers.expire(now_ms, expiration_ms);
+    }
+
+    /// A clean stop: everything is in flushed segments, cut to their ends, with indexes,
+    /// snapshot and epochs as Kafka expects them. No role is left.
+    pub async fn close(&self, group: Group) -> Result<(), Trouble> {
+        self.resign();
+        while self.inner.direct.get() {
+            let seen = self.inner.moved.seen();
+            if self.inner.direct.get() {
+                self.inner.moved.after(seen).await;
+            }
+        }
+        self.write_segment(group).await?;
+        self.flush_segment(group).await?;
+        let full = |failure: IoFailure| Trouble::Full(failure);
+        let snapshot = self.snapshot_now();
+        self.inner.state.borrow_mut().epochs_due = true;
+        self.save_beside(snapshot, group).await.map_err(full)?;
+        self.inner.log.close(group).await.map_err(|error| self.write_failed(error))
+    }
+
+    fn raise_start(&self, to: Offset) {
+        {
+            let mut state = self.inner.state.borrow_mut();
+            state.log_start = state.log_start.max(to);
+            let start = state.log_start;
+            state.epochs.truncate_start(start);
+            state.epochs_due = true;
+            state.high_watermark = state.high_watermark.max(start);
+        }
+        self.inner.moved.notify();
+    }
+}
+
+/// Old records could not be dropped; what was dropped before the failure stays dropped.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RetainError {
+    /// The journal did not take the new start or end.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// A file could not be cut or removed.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// The log could not be read to find the place.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl<E: Env> Committer<E> {
+    async fn note_start(&self, partition: &Partition<E>, to: Offset) -> Result<(), JournalError> {
+        self.note(partition, Item::StartAdvanced { partition: partition.id(), to }).await
+    }
+
+    async fn note_truncation(
+        &self,
+        partition: &Partition<E>,
+        to: Offset,
+    ) -> Result<(), JournalError> {
+        self.note(partition, Item::Truncated { partition: partition.id(), to }).await
+    }
+}

@@ -1,0 +1,231 @@
+//! From a directory to a partition: created, opened after a clean stop, or recovered.
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+
+use env::sync::Signal;
+use env::{Disk, Env, Group, IoFailure};
+use journal::{Replay, ReplayError};
+use record::{Header, LeaderEpoch, Offset, TopicPartition};
+use segment::{Damage, Known, Log, LogOptions, OpenError};
+
+use crate::append::AppendRefusal;
+use crate::beside;
+use crate::epochs::Epochs;
+use crate::partition::{AckRule, Inner, Partition, State};
+use crate::producers::Producers;
+use crate::progress::Progress;
+use crate::role::Role;
+
+/// What a partition is opened with.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// How its log is kept.
+    pub log: LogOptions,
+    /// What an acknowledgement means.
+    pub ack: AckRule,
+    /// What is known of its end, from a checkpoint.
+    pub known: Known,
+    /// The high watermark of the checkpoint; it never falls below what was committed.
+    pub high_watermark: Offset,
+}
+
+/// What recovery found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Bytes of segments that were scanned.
+    pub scanned_bytes: u64,
+    /// Batches replayed from the journal.
+    pub replayed_batches: u64,
+    /// Damage below the recovery point, quarantined.
+    pub damage: Vec<Damage>,
+}
+
+/// The partition could not be opened. What is on disk is unchanged but for a torn tail that may
+/// have been cut.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum PartitionOpenError {
+    /// Its log.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// A file beside it.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
+    /// Its part of the journal.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// The journal's records could not be appended again.
+    #[error("replay: {0}")]
+    Append(#[from] AppendRefusal),
+    /// What was recovered could not be flushed.
+    #[error("flushing what was recovered: {0}")]
+    Flush(#[from] segment::WriteError),
+    /// The log could not be read while its state was rebuilt.
+    #[error("rebuilding state: {0}")]
+    Scan(#[from] segment::ReadError),
+}
+
+impl<E: Env> Partition<E> {
+    /// Opens the partition in `dir`, or creates it there; its journal entries in `replay` are
+    /// appended again. It has no role yet.
+    pub async fn open(
+        env: &E,
+        id: TopicPartition,
+        dir: &Path,
+        options: OpenOptions,
+        replay: Option<&Replay<E>>,
+        group: Group,
+    ) -> Result<(Partition<E>, Recovered), PartitionOpenError> {
+        let mut recovered = Recovered::default();
+        let existing = env.disk().stat(dir).await?.is_some();
+        let start = options.known.start;
+        let log = if existing {
+            let (log, opened) =
+                Log::open(env, dir, options.log, options.known, group).await?;
+            recovered.scanned_bytes = opened.scanned_bytes;
+            recovered.damage = opened.damage;
+            log
+        } else {
+            let log = Log::create(env, dir, options.log, start).await?;
+            beside::write_topic_id(env, dir, id.topic).await?;
+            log
+        };
+        let epochs = if existing { beside::read_epochs(env, dir).await? } else { Epochs::default() };
+        let partition = Partition::around(env, id, dir, log, epochs, &options);
+        if existing {
+            partition.rebuild_state().await?;
+        }
+        if let Some(replay) = replay {
+            recovered.replayed_batches = partition.replay(replay, group).await?;
+        }
+        // What was scanned may lie in the page cache only; nothing is shown before it is safe.
+        partition.flush_recovered(group).await?;
+        partition.settle_recovered(options.high_watermark);
+        Ok((partition, recovered))
+    }
+
+    fn around(
+        env: &E,
+        id: TopicPartition,
+        dir: &Path,
+        log: Log<E>,
+        epochs: Epochs,
+        options: &OpenOptions,
+    ) -> Partition<E> {
+        let ends = log.ends();
+        let state = State {
+            role: Role::Offline,
+            progress: Progress::recovered(ends.durable, ends.written, ends.end),
+            high_watermark: options.high_watermark,
+            log_start: ends.start.max(options.known.start),
+            epochs,
+            producers: Producers::default(),
+            ack: options.ack,
+            trouble: None,
+            snapshot_due: None,
+            last_snapshot: None,
+            epochs_due: false,
+            marked_dirty: false,
+            unflushed_records: 0,
+            unflushed_since: None,
+        };
+        Partition {
+            inner: Rc::new(Inner {
+                env: env.clone(),
+                id,
+                dir: dir.to_path_buf(),
+                log,
+                state: RefCell::new(state),
+                moved: Signal::new(),
+                direct: Cell::new(false),
+                queued: Cell::new(false),
+            }),
+        }
+    }
+
+    /// Producers and epochs from the newest snapshot and the batches after it.
+    async fn rebuild_state(&self) -> Result<(), PartitionOpenError> {
+        let end = self.inner.log.ends().end;
+        let snapshot = beside::read_snapshot(&self.inner.env, &self.inner.dir, end).await?;
+        let (from, producers) = match snapshot {
+            Some((at, producers)) => (at, producers),
+            None => (self.inner.log.ends().start, Producers::default()),
+        };
+        {
+            let mut state = self.inner.state.borrow_mut();
+            state.producers = producers;
+            state.epochs.truncate_end(end);
+            state.last_snapshot = Some(from);
+        }
+        let state = &self.inner.state;
+        let remember = |header: &Header| {
+            let mut state = state.borrow_mut();
+            if let Some(epoch) = LeaderEpoch::new(header.leader_epoch)
+                && state.epochs.latest().is_none_or(|latest| latest < epoch)
+            {
+                state.epochs.assign(epoch, header.base_offset);
+                state.epochs_due = true;
+            }
+            if 0 <= header.producer_id && !header.is_control() {
+                state.producers.appended(header, header.base_offset);
+            }
+        };
+        self.inner.log.scan(from, Group::Recovery, remember).await?;
+        Ok(())
+    }
+
+    /// Appends again what the journal has beyond the segments, in the journal's order.
+    async fn replay(&self, replay: &Replay<E>, group: Group) -> Result<u64, PartitionOpenError> {
+        let Some(held) = replay.partition(self.inner.id) else { return Ok(0) };
+        if let Some(start) = held.log_start {
+            let mut state = self.inner.state.borrow_mut();
+            state.log_start = state.log_start.max(start);
+        }
+        let mut batches = 0;
+        for piece in &held.pieces {
+            let end = self.inner.log.ends().end;
+            if piece.until <= end {
+                continue;
+            }
+            if end < piece.base {
+                // What fills the gap was never flushed, so nothing above it was acknowledged.
+                break;
+            }
+            let bytes = replay.read(piece, group).await?;
+            batches += self.replay_piece(&bytes, end)?;
+            self.inner.env.yield_if_needed().await;
+        }
+        Ok(batches)
+    }
+
+    fn replay_piece(&self, bytes: &[u8], end: Offset) -> Result<u64, PartitionOpenError> {
+        let mut count = 0;
+        for batch in record::Batches::new(bytes) {
+            let (header, batch) = batch.map_err(|_| AppendRefusal::Corrupt)?;
+            if header.next_offset() <= end {
+                continue;
+            }
+            self.append_verbatim(&header, batch, self.inner.env.wall_ms())?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn flush_recovered(&self, group: Group) -> Result<(), PartitionOpenError> {
+        let ends = self.inner.log.ends();
+        if ends.durable < ends.written {
+            self.inner.log.flush(group).await?;
+        }
+        Ok(())
+    }
+
+    fn settle_recovered(&self, high_watermark: Offset) {
+        let ends = self.inner.log.ends();
+        let mut state = self.inner.state.borrow_mut();
+        let end = ends.end;
+        state.progress = Progress::recovered(ends.durable, ends.written, end);
+        state.log_start = state.log_start.min(end).max(ends.start);
+        state.high_watermark = high_watermark.min(end).max(state.log_start);
+    }
+}

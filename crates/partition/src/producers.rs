@@ -1,0 +1,213 @@
+//! Idempotent producers of one partition: which sequences were appended, and where.
+//!
+//! Rules: Kafka's `ProducerAppendInfo` and KIP-98; the last five batches of a producer are
+//! remembered, so that each of the five requests a client may have in flight can be answered
+//! again. Pure: time is a parameter.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use record::{Header, Offset};
+
+/// Batches remembered for each producer (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
+pub const BATCHES_PER_PRODUCER: usize = 5;
+
+/// Producers remembered for each partition; beyond it the one that was silent longest is
+/// forgotten, as if it had expired.
+pub const PRODUCERS_MAX: usize = 50_000;
+
+/// One appended batch of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendedBatch {
+    /// Sequence of its first record.
+    pub first_sequence: i32,
+    /// Sequence of its last record, inclusive.
+    pub last_sequence: i32,
+    /// Offset of its first record.
+    pub first_offset: Offset,
+    /// Offset of its last record, inclusive.
+    pub last_offset: Offset,
+    /// Its largest timestamp.
+    pub timestamp_ms: i64,
+}
+
+/// What is known of one producer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Producer {
+    /// Its epoch.
+    pub epoch: i16,
+    /// When it last appended, by the timestamps of its batches.
+    pub last_timestamp_ms: i64,
+    /// The epoch of the transaction coordinator that last wrote a marker; -1 if none did.
+    pub coordinator_epoch: i32,
+    /// First offset of its open transaction.
+    pub transaction_start: Option<Offset>,
+    /// Its last batches, oldest first, at most [`BATCHES_PER_PRODUCER`].
+    pub batches: VecDeque<AppendedBatch>,
+}
+
+/// All producers of one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Producers {
+    by_id: BTreeMap<i64, Producer>,
+}
+
+/// What to do with a batch that a producer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sequencing {
+    /// It comes next.
+    Append,
+    /// It is in the log already; answer with where.
+    Duplicate(AppendedBatch),
+}
+
+/// The batch does not continue what its producer sent before; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SequenceRefusal {
+    /// The epoch is older than the one known.
+    #[error("producer epoch {sent} is older than {known}")]
+    OldEpoch {
+        /// Epoch of the batch.
+        sent: i16,
+        /// Epoch known here.
+        known: i16,
+    },
+    /// The sequence is not the one after the last.
+    #[error("sequence {sent} does not follow {last}")]
+    OutOfOrder {
+        /// First sequence of the batch.
+        sent: i32,
+        /// Last sequence appended; -1 if none under this epoch.
+        last: i32,
+    },
+}
+
+/// The sequence `count` after `sequence`: they wrap from 2^31 - 1 to 0.
+#[must_use]
+pub fn sequence_after(sequence: i32, count: i32) -> i32 {
+    let sum = i64::from(sequence) + i64::from(count);
+    i32::try_from(sum.rem_euclid(1 << 31)).expect("the remainder is below 2^31")
+}
+
+impl Producers {
+    /// How many producers are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether no producer is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Every producer with its id, ascending.
+    pub fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.by_id.iter().map(|(id, producer)| (*id, producer))
+    }
+
+    /// Decides on a data batch with a producer id. Changes nothing.
+    pub fn check(&self, header: &Header) -> Result<Sequencing, SequenceRefusal> {
+        let Some(producer) = self.by_id.get(&header.producer_id) else {
+            // An unknown producer may begin anywhere: its state may have expired.
+            return Ok(Sequencing::Append);
+        };
+        let sent = header.producer_epoch;
+        if sent < producer.epoch {
+            return Err(SequenceRefusal::OldEpoch { sent, known: producer.epoch });
+        }
+        let first = header.base_sequence;
+        if producer.epoch < sent {
+            return if first == 0 {
+                Ok(Sequencing::Append)
+            } else {
+                Err(SequenceRefusal::OutOfOrder { sent: first, last: -1 })
+            };
+        }
+        let last = sequence_after(first, header.last_offset_delta);
+        let same = |batch: &&AppendedBatch| {
+            batch.first_sequence == first && batch.last_sequence == last
+        };
+        if let Some(batch) = producer.batches.iter().find(same) {
+            return Ok(Sequencing::Duplicate(*batch));
+        }
+        match producer.batches.back() {
+            None => Ok(Sequencing::Append),
+            Some(before) if sequence_after(before.last_sequence, 1) == first => {
+                Ok(Sequencing::Append)
+            }
+            Some(before) => {
+                Err(SequenceRefusal::OutOfOrder { sent: first, last: before.last_sequence })
+            }
+        }
+    }
+
+    /// Remembers a data batch with a producer id that was appended at `first_offset`.
+    pub fn appended(&mut self, header: &Header, first_offset: Offset) {
+        let producer = self.by_id.entry(header.producer_id).or_insert_with(|| Producer {
+            epoch: header.producer_epoch,
+            last_timestamp_ms: header.max_timestamp_ms,
+            coordinator_epoch: -1,
+            transaction_start: None,
+            batches: VecDeque::new(),
+        });
+        if producer.epoch != header.producer_epoch {
+            producer.epoch = header.producer_epoch;
+            producer.batches.clear();
+        }
+        producer.last_timestamp_ms = header.max_timestamp_ms;
+        if producer.batches.len() == BATCHES_PER_PRODUCER {
+            producer.batches.pop_front();
+        }
+        producer.batches.push_back(AppendedBatch {
+            first_sequence: header.base_sequence,
+            last_sequence: sequence_after(header.base_sequence, header.last_offset_delta),
+            first_offset,
+            last_offset: first_offset.plus(i64::from(header.last_offset_delta)),
+            timestamp_ms: header.max_timestamp_ms,
+        });
+        if PRODUCERS_MAX < self.by_id.len() {
+            self.forget_most_silent(header.producer_id);
+        }
+    }
+
+    /// Puts a producer as a snapshot remembers it.
+    pub fn insert(&mut self, id: i64, producer: Producer) {
+        if self.by_id.len() < PRODUCERS_MAX {
+            self.by_id.insert(id, producer);
+        }
+    }
+
+    /// Forgets producers that were silent for more than `expiration_ms` at `now_ms` and have no
+    /// open transaction.
+    pub fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
+        self.by_id.retain(|_, producer| {
+            producer.transaction_start.is_some()
+                || now_ms.saturating_sub(producer.last_timestamp_ms) < expiration_ms
+        });
+    }
+
+    /// Forgets batches at or after `end`, and producers of which nothing is left: the log was
+    /// cut there.
+    pub fn truncate_end(&mut self, end: Offset) {
+        for producer in self.by_id.values_mut() {
+            producer.batches.retain(|batch| batch.last_offset < end);
+        }
+        self.by_id.retain(|_, producer| !producer.batches.is_empty());
+    }
+
+    fn forget_most_silent(&mut self, but: i64) {
+        let silent = self
+            .by_id
+            .iter()
+            .filter(|(id, producer)| **id != but && producer.transaction_start.is_none())
+            .min_by_key(|(_, producer)| producer.last_timestamp_ms)
+            .map(|(id, _)| *id);
+        if let Some(id) = silent {
+            self.by_id.remove(&id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

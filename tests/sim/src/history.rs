@@ -1,0 +1,118 @@
+//! What clients know: what they sent, what was acknowledged, what they saw. And the rules that hold between
+//! that and a broker that recovered.
+//!
+//! An unacknowledged record is *unknown*: it may be there or not, but at most once when its producer is
+//! idempotent. What was acknowledged, and what anybody saw, is there, at its offset, for ever.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// A partition of a topic by index.
+pub type Place = (String, i32);
+
+/// What happened, over every incarnation of the broker. A handle; clones are the same history.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    inner: Rc<RefCell<Inner>>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Values by place and offset that must be there.
+    certain: BTreeMap<(Place, i64), (Vec<u8>, Why)>,
+    /// Every value that was ever sent to a place.
+    sent: BTreeMap<Place, Vec<Vec<u8>>>,
+    acknowledged: usize,
+    seen: usize,
+}
+
+/// Why a record must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It was acknowledged with `acks=all`.
+    Acknowledged,
+    /// A consumer saw it.
+    Seen,
+}
+
+impl History {
+    /// A producer is about to send `values`.
+    pub fn sends(&self, place: &Place, values: &[Vec<u8>]) {
+        let mut inner = self.inner.borrow_mut();
+        inner.sent.entry(place.clone()).or_default().extend(values.iter().cloned());
+    }
+
+    /// `values` were acknowledged at `base_offset` and the offsets that follow it.
+    pub fn acknowledged(&self, place: &Place, base_offset: i64, values: &[Vec<u8>]) {
+        for (offset, value) in (base_offset..).zip(values) {
+            self.must_hold(place, offset, value, Why::Acknowledged);
+        }
+    }
+
+    /// A consumer saw `value` at `offset`.
+    pub fn saw(&self, place: &Place, offset: i64, value: &[u8]) {
+        self.must_hold(place, offset, value, Why::Seen);
+    }
+
+    fn must_hold(&self, place: &Place, offset: i64, value: &[u8], why: Why) {
+        let mut inner = self.inner.borrow_mut();
+        match why {
+            Why::Acknowledged => inner.acknowledged += 1,
+            Why::Seen => inner.seen += 1,
+        }
+        let before = inner
+            .certain
+            .entry((place.clone(), offset))
+            .or_insert_with(|| (value.to_vec(), why));
+        assert_eq!(
+            before.0,
+            value,
+            "{place:?} offset {offset} held another value before ({:?}), now {why:?}",
+            before.1
+        );
+    }
+
+    /// Records acknowledged and records seen so far.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let inner = self.inner.borrow();
+        (inner.acknowledged, inner.seen)
+    }
+
+    /// Holds everything that is in a place, `(offset, value)` in order, against what must be.
+    ///
+    /// # Panics
+    /// If something that must be there is not, if something is there that nobody sent, twice, or
+    /// out of the order in which its producer sent it.
+    pub fn check(&self, place: &Place, found: &[(i64, Vec<u8>)]) {
+        let inner = self.inner.borrow();
+        let by_offset: BTreeMap<i64, &Vec<u8>> =
+            found.iter().map(|(offset, value)| (*offset, value)).collect();
+        let first = (place.clone(), i64::MIN);
+        for ((at, offset), (value, why)) in inner.certain.range(first..) {
+            if at != place {
+                break;
+            }
+            assert_eq!(
+                by_offset.get(offset).copied(),
+                Some(value),
+                "{place:?} offset {offset}: {why:?} but not there after recovery"
+            );
+        }
+        let nothing = Vec::new();
+        let sent = inner.sent.get(place).unwrap_or(&nothing);
+        let order: BTreeMap<&Vec<u8>, usize> =
+            sent.iter().enumerate().map(|(at, value)| (value, at)).collect();
+        let mut last_of: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        for (offset, value) in found {
+            let at = order.get(value).unwrap_or_else(|| {
+                panic!("{place:?} offset {offset}: a value that nobody sent: {value:?}")
+            });
+            let producer = value.iter().copied().take_while(|byte| *byte != b'-').collect();
+            if let Some(before) = last_of.insert(producer, *at) {
+                assert!(before < *at, "{place:?} offset {offset}: {value:?} twice or out of order");
+            }
+        }
+    }
+}
