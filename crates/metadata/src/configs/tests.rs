@@ -111,7 +111,7 @@ fn the_strongest_layer_that_has_a_value_wins() {
     assert_eq!(retention(&Image::new(), &node(&[("log.retention.hours", "2")])), 7_200_000);
     assert_eq!(retention(&Image::new(), &node(&[("log.retention.minutes", "5")])), 300_000);
     assert_eq!(retention(&Image::new(), &started), 4);
-    assert_eq!(retention(&with(&[all.clone()]), &started), 3);
+    assert_eq!(retention(&with(std::slice::from_ref(&all)), &started), 3);
     assert_eq!(retention(&with(&[all.clone(), one.clone()]), &started), 2);
     assert_eq!(retention(&with(&[all, one, own]), &started), 1);
 }

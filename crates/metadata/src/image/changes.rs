@@ -83,6 +83,9 @@ impl Image {
                     Some(_) => {}
                 }
             }
+            let is_gone = |index: &&i32| !topic.partitions.contains_key(index);
+            let gone = old.partitions.keys().filter(is_gone);
+            changes.partitions.extend(gone.map(|index| (place(*id, index), Removed)));
         }
         for (id, old) in before.topics.iter().filter(|(id, _)| !self.topics.contains_key(id)) {
             changes.removed.push(*id);

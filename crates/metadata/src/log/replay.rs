@@ -137,7 +137,7 @@ impl Replay {
     /// As [`Replay::batch`].
     pub fn batches(&mut self, bytes: &[u8]) -> Result<usize, ReplayError> {
         let mut batches = Batches::new(bytes);
-        while let Some(next) = batches.next() {
+        for next in &mut batches {
             match next {
                 Ok((_, batch)) => self.batch(batch)?,
                 Err(HeaderError::Truncated { .. }) => break,
