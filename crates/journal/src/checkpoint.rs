@@ -1,21 +1,30 @@
-//! The checkpoint file: what is known of every partition without looking at its segments.
+//! The checkpoint files: what is known of every partition without looking at its segments.
 //! `docs/design/format.md` is the normative text.
 //!
-//! One file for the whole directory, replaced atomically. It is no source of truth: without it,
-//! or when it is damaged, every log is scanned.
+//! One file for each shard, replaced atomically. They are no source of truth: without them, or
+//! when one is damaged, logs are scanned.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use env::{Disk, Env, File, Group, IoFailure, OpenMode};
+use env::{Disk, Env, File, Group, IoFailure, OpenMode, ShardId};
 use record::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
 use crate::layout::{Mark, bytes_at, put};
 use crate::limits::CHECKPOINT_PARTITIONS_MAX;
 
-/// Its name in the root of the data directory.
-pub const CHECKPOINT_FILE: &str = "evenkeel-checkpoint";
-const TEMPORARY_FILE: &str = "evenkeel-checkpoint.tmp";
+/// What the name of every checkpoint file begins with; the number of a shard follows.
+pub const CHECKPOINT_FILE_PREFIX: &str = "evenkeel-checkpoint-";
+
+fn file_name(shard: ShardId) -> String {
+    format!("{CHECKPOINT_FILE_PREFIX}{}", shard.0)
+}
+
+/// Whether a file in the root is a checkpoint of some shard.
+fn is_checkpoint(name: &str) -> bool {
+    name.strip_prefix(CHECKPOINT_FILE_PREFIX)
+        .is_some_and(|shard| !shard.is_empty() && shard.bytes().all(|byte| byte.is_ascii_digit()))
+}
 
 const MAGIC: [u8; 8] = *b"EKCHECKP";
 const VERSION: u16 = 1;
@@ -40,11 +49,11 @@ pub struct PartitionPoint {
     pub log_start: Offset,
     /// Below it the segment files hold everything, flushed. Exclusive.
     pub recovery_point: Offset,
-    /// Where the log ended, exclusive.
+    /// The next offset behind the batches in `segment_len_bytes`.
     pub end: Offset,
     /// Base offset of the segment that is appended to.
     pub segment_base: Offset,
-    /// Bytes of it that hold the batches below `recovery_point`.
+    /// Bytes of it that are whole batches and flushed.
     pub segment_len_bytes: u64,
     /// The largest timestamp in that segment, in milliseconds since 1970; -1 if there is none.
     pub largest_timestamp_ms: i64,
@@ -246,13 +255,37 @@ fn decode_block(block: &[u8], checkpoint: &mut Checkpoint) -> Result<(), LoadErr
     Ok(())
 }
 
-/// Reads the checkpoint file; `None` if there is none. Holds one block beside the result.
+/// Reads the checkpoint files of all shards, however many there were; `None` if there is none. Of
+/// a partition that several name, the point with the highest mark counts: a partition is one
+/// shard's in one run. Holds one block beside the result.
 pub async fn load<E: Env>(env: &E, group: Group) -> Result<Option<Checkpoint>, LoadError> {
-    let path = Path::new(CHECKPOINT_FILE);
-    let file = match env.disk().open(path, OpenMode::existing()).await {
-        Err(failure) if failure.kind == std::io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
+    let mut merged: Option<Checkpoint> = None;
+    for entry in env.disk().list(Path::new("")).await? {
+        if entry.is_dir || !is_checkpoint(&entry.name) {
+            continue;
+        }
+        let merged = merged.get_or_insert_default();
+        for (partition, point) in load_file(env, Path::new(&entry.name), group).await?.points {
+            if merged.get(partition).is_none_or(|known| known.mark < point.mark) {
+                merged.insert(point);
+            }
+        }
+    }
+    Ok(merged)
+}
+
+/// Removes the checkpoint files of all shards, durably: after a clean stop they say nothing.
+pub async fn remove_all<E: Env>(env: &E) -> Result<(), IoFailure> {
+    for entry in env.disk().list(Path::new("")).await? {
+        if !entry.is_dir && is_checkpoint(&entry.name) {
+            env.disk().remove_file(Path::new(&entry.name)).await?;
+        }
+    }
+    env.disk().sync_dir(Path::new("")).await
+}
+
+async fn load_file<E: Env>(env: &E, path: &Path, group: Group) -> Result<Checkpoint, LoadError> {
+    let file = env.disk().open(path, OpenMode::existing()).await?;
     let out_of_memory = || IoFailure::of_kind("read", path, std::io::ErrorKind::OutOfMemory);
     let mut buffer = env.pool().buffer(BLOCK_BYTES_MAX).map_err(|_| out_of_memory())?;
     let mut read;
@@ -279,16 +312,18 @@ pub async fn load<E: Env>(env: &E, group: Group) -> Result<Option<Checkpoint>, L
     if file.len().await? != position {
         return Err(LoadError::Damaged { what: "length" });
     }
-    Ok(Some(checkpoint))
+    Ok(checkpoint)
 }
 
-/// Replaces the checkpoint file so that a loss of power leaves the old or the new one; when this
-/// returns the new one is durable. There is one call at a time. Holds two blocks at most.
+/// Replaces this shard's checkpoint file so that a loss of power leaves the old or the new one;
+/// when this returns the new one is durable. There is one call at a time. Holds two blocks at most.
 pub async fn save<E: Env>(env: &E, checkpoint: &Checkpoint, group: Group) -> Result<(), SaveError> {
     let partitions = checkpoint.len();
     let count = u32::try_from(partitions).ok().filter(|n| *n <= CHECKPOINT_PARTITIONS_MAX);
     let count = count.ok_or(SaveError::TooMany { partitions })?;
-    let temporary = Path::new(TEMPORARY_FILE);
+    let name = file_name(env.shard());
+    let temporary = name.clone() + ".tmp";
+    let (path, temporary) = (Path::new(&name), Path::new(&temporary));
     let file = env.disk().open(temporary, OpenMode::create()).await?;
     file.set_len(0).await?;
     let mut points = checkpoint.iter();
@@ -316,7 +351,7 @@ pub async fn save<E: Env>(env: &E, checkpoint: &Checkpoint, group: Group) -> Res
         env.yield_if_needed().await;
     }
     file.sync(group).await?;
-    env.disk().rename(temporary, Path::new(CHECKPOINT_FILE)).await?;
+    env.disk().rename(temporary, path).await?;
     env.disk().sync_dir(Path::new("")).await?;
     Ok(())
 }
@@ -378,9 +413,30 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn of_what_several_shards_say_the_newest_counts() {
+        let old = checkpoint(3);
+        let (dir, env) = saved(&old);
+        let file = |shard| dir.path().join(file_name(ShardId(shard)));
+        std::fs::rename(file(0), file(12)).unwrap();
+        std::fs::write(dir.path().join("evenkeel-checkpoint-1.tmp"), b"half").unwrap();
+        let mut new = Checkpoint::default();
+        for (partition, run) in [(1, 4), (2, 2), (7, 1)] {
+            let id = TopicPartition { topic: TopicId::ZERO, partition };
+            let mark = Mark { run, sequence: 0 };
+            new.insert(PartitionPoint { mark, segment_len_bytes: 1, ..point(id) });
+        }
+        env.block_on(save(&env, &new, Group::Retention)).unwrap();
+        let loaded = env.block_on(load(&env, Group::Recovery)).unwrap().unwrap();
+        let lens: Vec<u64> = loaded.iter().map(|point| point.segment_len_bytes).collect();
+        assert_eq!(lens, [4567, 1, 4567, 1]);
+        env.block_on(remove_all(&env)).unwrap();
+        assert_eq!(env.block_on(load(&env, Group::Recovery)), Ok(None));
+    }
+
+    #[test]
     fn every_changed_bit_and_every_cut_is_damage() {
         let (dir, env) = saved(&checkpoint(3));
-        let path = dir.path().join(CHECKPOINT_FILE);
+        let path = dir.path().join(file_name(ShardId(0)));
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), HEADER_LEN + 3 * ENTRY_LEN + 4);
         let refused = |bytes: &[u8]| {
@@ -388,7 +444,7 @@ pub(crate) mod tests {
             let loaded = env.block_on(load(&env, Group::Recovery));
             assert!(matches!(loaded, Err(LoadError::Damaged { .. })), "{loaded:?}");
         };
-        for bit in (0..bytes.len() * 8).step_by(3) {
+        for bit in (0..bytes.len() * 8).step_by(7) {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             refused(&changed);
@@ -400,7 +456,7 @@ pub(crate) mod tests {
     #[test]
     fn the_bytes_are_those_of_the_specification() {
         let (dir, _env) = saved(&checkpoint(1));
-        let bytes = std::fs::read(dir.path().join(CHECKPOINT_FILE)).unwrap();
+        let bytes = std::fs::read(dir.path().join(file_name(ShardId(0)))).unwrap();
         assert_eq!(&bytes[..16], b"EKCHECKP\0\x01\0\0\0\0\0\x01");
         let entry = &bytes[32..128];
         assert_eq!(&entry[16..24], [0, 0, 0, 0, 0, 0, 0, 7]);

@@ -84,8 +84,7 @@ impl<F: File> JournalFile<F> {
         id: FileId,
         prepared: u64,
     ) -> Result<JournalFile<F>, IoFailure> {
-        write_header(&file, &file_name(id.shard, id.number), pool, id).await?;
-        file.sync(UPKEEP).await?;
+        give_identity(&file, pool, id).await?;
         Ok(JournalFile::of(file, id, prepared))
     }
 
@@ -97,6 +96,16 @@ impl<F: File> JournalFile<F> {
 
 fn buffer(pool: &Pool, len: usize, path: &Path) -> Result<buf::Buffer, IoFailure> {
     pool.buffer(len).map_err(|_| IoFailure::of_kind("write", path, std::io::ErrorKind::OutOfMemory))
+}
+
+/// Gives `file` the identity `id`, durably, and so makes its frames void.
+pub(crate) async fn give_identity<F: File>(
+    file: &F,
+    pool: &Pool,
+    id: FileId,
+) -> Result<(), IoFailure> {
+    write_header(file, &file_name(id.shard, id.number), pool, id).await?;
+    file.sync(UPKEEP).await
 }
 
 async fn write_header<F: File>(

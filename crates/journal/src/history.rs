@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use record::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
-use crate::checkpoint::{Checkpoint, PartitionPoint};
+use crate::checkpoint::Checkpoint;
 use crate::item::ItemView;
 use crate::layout::Mark;
 
@@ -113,9 +113,10 @@ impl History {
         match *item {
             ItemView::Batches { base, next, epoch, bytes, at, .. } => {
                 replay.cut(base);
-                if let Some(until) = valid_until(base, next, covered) {
+                // Below the recovery point the segment files have it.
+                if covered.is_none_or(|point| point.recovery_point < next) {
                     let place = place(at, bytes);
-                    replay.pieces.push(Piece { base, until, next, epoch, place });
+                    replay.pieces.push(Piece { base, until: next, next, epoch, place });
                 }
                 if covered.is_none() {
                     replay.dirty(base);
@@ -146,17 +147,10 @@ impl History {
     }
 }
 
-/// How much of the batches `[base, next)` may be needed. What a checkpoint covers was in the log
-/// below the end it names, or is void; and below the recovery point the segment files have it.
-fn valid_until(base: Offset, next: Offset, covered: Option<&PartitionPoint>) -> Option<Offset> {
-    let Some(point) = covered else { return Some(next) };
-    let until = next.min(point.end);
-    (base < until && point.recovery_point < until).then_some(until)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::PartitionPoint;
     use crate::checkpoint::tests::point;
 
     const P: TopicPartition = TopicPartition { topic: TopicId::CLUSTER_METADATA, partition: 4 };
@@ -221,7 +215,6 @@ mod tests {
         let mut checkpoint = Checkpoint::default();
         checkpoint.insert(PartitionPoint {
             recovery_point: at(20),
-            end: at(25),
             mark: Mark { run: 1, sequence: 4 },
             ..point(P)
         });
@@ -240,12 +233,11 @@ mod tests {
         let mut checkpoint = Checkpoint::default();
         checkpoint.insert(PartitionPoint {
             recovery_point: at(12),
-            end: at(25),
             mark: Mark { run: 2, sequence: 0 },
             ..point(P)
         });
-        let history = fold(&checkpoint, &[batches(8, 12), batches(12, 20), batches(20, 40)]);
-        assert_eq!(ranges(&history), [(12, 20), (20, 25)], "and what lay above the end is void");
+        let history = fold(&checkpoint, &[batches(8, 12), batches(10, 20), batches(20, 40)]);
+        assert_eq!(ranges(&history), [(10, 20), (20, 40)]);
         assert_eq!(history.partitions[&P].dirty_from, None);
     }
 

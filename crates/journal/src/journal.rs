@@ -10,12 +10,11 @@ use std::rc::Rc;
 
 use buf::{PAGE, Pool, Sealed};
 use env::sync::Signal;
-use env::{Disk, Env, File, Group, IoFailure};
+use env::{Disk, Env, File, Gate, Group, IoFailure};
 
 use crate::error::{JournalError, OpenError};
 use crate::file::JournalFile;
 use crate::frame::{self, Address, FrameLimits};
-use crate::gate::Gate;
 use crate::holdings;
 use crate::item::{Item, Items};
 use crate::layout::{FRAME_HEADER_LEN, FileId, FrameHeader, Mark};
@@ -166,6 +165,8 @@ pub(crate) struct State<F> {
     pub(crate) held: VecDeque<Held>,
     pub(crate) held_bytes: usize,
     pub(crate) next_sequence: u64,
+    /// Below it lie the frames of commits that returned.
+    committed_below: u64,
     pub(crate) flushed_below: u64,
     pub(crate) next_number: u32,
     pub(crate) next_generation: u64,
@@ -247,6 +248,7 @@ impl<E: Env> Journal<E> {
             held: VecDeque::new(),
             held_bytes: 0,
             next_sequence: 0,
+            committed_below: 0,
             flushed_below: 0,
             next_number: options.start.first_number,
             next_generation: 0,
@@ -292,8 +294,23 @@ impl<E: Env> Journal<E> {
     ) -> Result<Place, JournalError> {
         let _turn = self.inner.gate.enter().await;
         let frames = frame::split(items, self.inner.limits)?;
+        let done = self.write_all(&frames, flush, group).await;
+        let state = &mut *self.inner.state.borrow_mut();
+        state.committed_below = state.next_sequence;
+        done.map(|()| Place {
+            file: state.current.as_ref().map_or(0, |file| file.id.number),
+            sequence: state.next_sequence.saturating_sub(1),
+        })
+    }
+
+    async fn write_all(
+        &self,
+        frames: &[Vec<Item>],
+        flush: bool,
+        group: Group,
+    ) -> Result<(), JournalError> {
         self.ensure_sound(group).await?;
-        for items in &frames {
+        for items in frames {
             self.write(items, group).await?;
             let held_bytes = self.inner.state.borrow().held_bytes;
             if self.inner.options.held_bytes_max < held_bytes {
@@ -305,13 +322,14 @@ impl<E: Env> Journal<E> {
             self.flush(group).await?;
         }
         self.tend();
-        Ok(self.last_place())
+        Ok(())
     }
 
-    /// The mark of the next frame: everything committed so far lies below it.
+    /// Where the history stands: every commit that returned lies below it, every other one at it
+    /// or above. (A commit that was dropped while it was pending may lie on either side.)
     #[must_use]
     pub fn mark(&self) -> Mark {
-        let sequence = self.inner.state.borrow().next_sequence;
+        let sequence = self.inner.state.borrow().committed_below;
         Mark { run: self.inner.options.start.run, sequence }
     }
 
@@ -347,14 +365,6 @@ impl<E: Env> Journal<E> {
         match &self.inner.state.borrow().health {
             Health::Failed(failure) => Some(failure.clone()),
             Health::Sound | Health::Closed => None,
-        }
-    }
-
-    fn last_place(&self) -> Place {
-        let state = self.inner.state.borrow();
-        Place {
-            file: state.current.as_ref().map_or(0, |file| file.id.number),
-            sequence: state.next_sequence.saturating_sub(1),
         }
     }
 

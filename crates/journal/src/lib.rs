@@ -4,7 +4,6 @@
 mod error;
 mod file;
 mod frame;
-mod gate;
 mod history;
 mod holdings;
 mod item;

@@ -2,18 +2,20 @@
 //!
 //! Files go strictly from the oldest on, each durably before the next, and not before those of
 //! earlier runs are gone. So what a crash leaves is always the newest part of the history, and
-//! an entry that makes older ones void is never lost before them.
+//! an entry that makes older ones void is never lost before them. A file goes by getting another
+//! identity; removing it comes after, and if that is undone nothing comes back.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use buf::Pool;
 use env::{Disk, Env, IoFailure};
 use record::TopicPartition;
 
 use crate::error::ReleaseError;
-use crate::file::JournalFile;
+use crate::file::{JournalFile, give_identity};
 use crate::holdings::Settled;
-use crate::journal::{Health, Journal};
-use crate::layout::{Mark, parse_name};
+use crate::journal::{FileOf, Health, Journal};
+use crate::layout::{FileId, Mark, file_name, parse_name};
 
 impl<E: Env> Journal<E> {
     /// Recycles the files that nothing is needed of any more, and says how many. Batches are
@@ -53,15 +55,17 @@ impl<E: Env> Journal<E> {
         if !self.see_old_files_gone().await? {
             return Ok(());
         }
-        let files: Vec<PathBuf> = {
-            let state = &mut *self.inner.state.borrow_mut();
-            state.held.clear();
-            let oldest_first = state.full.drain(..).chain(state.current.take());
-            oldest_first.chain(state.spare.drain(..)).map(|file| file.path).collect()
+        let files: Vec<_> = {
+            let state = self.inner.state.borrow();
+            let oldest_first = state.full.iter().chain(&state.current).chain(&state.spare);
+            oldest_first.map(|file| (file.file.clone(), file.id)).collect()
         };
-        for path in files {
-            remove_durably(&self.inner.env, &path).await?;
-        }
+        remove(&self.inner.env, &self.inner.pool, files).await?;
+        let state = &mut *self.inner.state.borrow_mut();
+        state.full.clear();
+        state.current = None;
+        state.spare.clear();
+        state.held.clear();
         Ok(())
     }
 
@@ -92,39 +96,51 @@ impl<E: Env> Journal<E> {
     /// new header failed, or was given up, is not used again.
     async fn free_oldest(&self) -> Result<(), ReleaseError> {
         let inner = &self.inner;
-        let (file, path, id, prepared) = {
+        let (file, id, prepared, reuse) = {
             let state = &mut *inner.state.borrow_mut();
             let enough = inner.options.files_max < state.files();
             let sound = state.health == Health::Sound;
             let oldest = state.full.front_mut().expect("the caller saw it");
-            let (file, path) = (oldest.file.clone(), oldest.path.clone());
-            let (number, prepared) = (oldest.id.number, oldest.prepared);
             let usable = !std::mem::replace(&mut oldest.abandoned, true);
-            let recycled = usable && !enough && sound;
-            let id = recycled.then(|| state.identify(number, &inner.options, &inner.env));
-            (file, path, id, prepared)
+            let (file, number, prepared) = (oldest.file.clone(), oldest.id.number, oldest.prepared);
+            let id = state.identify(number, &inner.options, &inner.env);
+            (file, id, prepared, usable && !enough && sound)
         };
-        let recycled = match id {
-            Some(id) => JournalFile::recycle(file, &inner.pool, id, prepared).await.ok(),
-            None => None,
+        let recycled = JournalFile::recycle(file, &inner.pool, id, prepared).await?;
+        let path = {
+            let state = &mut *inner.state.borrow_mut();
+            state.full.pop_front();
+            if reuse {
+                state.spare.push_back(recycled);
+                state.metrics.files_recycled += 1;
+                return Ok(());
+            }
+            recycled.path
         };
-        if recycled.is_none() {
-            remove_durably(&inner.env, &path).await?;
-        }
-        let state = &mut *inner.state.borrow_mut();
-        state.full.pop_front();
-        if let Some(file) = recycled {
-            state.spare.push_back(file);
-            state.metrics.files_recycled += 1;
-        }
+        // It holds nothing. If it cannot be removed now, the next start does.
+        let _ = inner.env.disk().remove_file(&path).await;
         Ok(())
     }
 }
 
-/// Removes `path`, which need not exist any more.
-pub(crate) async fn remove_durably<E: Env>(env: &E, path: &Path) -> Result<(), IoFailure> {
-    match env.disk().remove_file(path).await {
-        Err(failure) if failure.kind != std::io::ErrorKind::NotFound => Err(failure),
-        _ => env.disk().sync_dir(Path::new("")).await,
+/// Makes `files`, oldest first, void, each durably before the next, and then removes them.
+/// After an error or a drop, calling it again with the same files is right.
+pub(crate) async fn remove<E: Env>(
+    env: &E,
+    pool: &Pool,
+    files: Vec<(FileOf<E>, FileId)>,
+) -> Result<(), IoFailure> {
+    for (file, id) in &files {
+        // Greater than that of any use, so that no frame can have it.
+        let id = FileId { generation: u64::MAX, salt: env.random(), ..*id };
+        give_identity(file, pool, id).await?;
+        env.yield_if_needed().await;
     }
+    for (_, id) in &files {
+        match env.disk().remove_file(&file_name(id.shard, id.number)).await {
+            Err(failure) if failure.kind != std::io::ErrorKind::NotFound => return Err(failure),
+            _ => {}
+        }
+    }
+    env.disk().sync_dir(Path::new("")).await
 }

@@ -15,7 +15,7 @@ use crate::history::{History, PartitionReplay, Piece, PiecePlace};
 use crate::item::Items;
 use crate::journal::FileOf;
 use crate::layout::{FileId, FilePage, Mark, VERSION, file_name, parse_name};
-use crate::release::remove_durably;
+use crate::release::remove;
 use crate::scan::{FoundFrame, Window};
 
 /// What distinguishes this start of the broker from every earlier one. The same on all shards.
@@ -77,13 +77,23 @@ impl OldFiles {
         &self.files
     }
 
-    /// Removes them, oldest first, each durably before the next. Call it when everything that
-    /// was replayed is durable elsewhere and a checkpoint of this run says so; until then no
-    /// journal recycles a file. After an error or a drop, call it again.
+    /// Makes them void, oldest first, each durably before the next, and removes them. Call it when
+    /// everything that was replayed is durable elsewhere and a checkpoint of this run says so;
+    /// until then no journal recycles a file. After an error or a drop, call it again.
     pub async fn retire<E: Env>(&self, env: &E) -> Result<(), ReleaseError> {
-        for file in &self.files {
-            remove_durably(env, &file.path).await?;
+        let mut opened = Vec::new();
+        for old in &self.files {
+            let name = old.path.to_str().and_then(parse_name);
+            let (shard, number) = name.expect("replay read files with such names only");
+            match env.disk().open(&old.path, OpenMode::existing().direct()).await {
+                Ok(file) => {
+                    opened.push((file, FileId { shard, number, run: 0, generation: 0, salt: 0 }));
+                }
+                Err(failure) if failure.kind == std::io::ErrorKind::NotFound => {}
+                Err(failure) => return Err(failure.into()),
+            }
         }
+        remove(env, env.pool(), opened).await?;
         Ok(())
     }
 }
@@ -150,8 +160,9 @@ pub async fn replay<E: Env>(
     let mut handles = Vec::new();
     for (n, candidate) in (0..).zip(candidates) {
         let mut frames = 0;
-        if let (Some((id, _)), Some(window)) = (candidate.content, &mut window) {
+        if let (Some((id, sequence)), Some(window)) = (candidate.content, &mut window) {
             window.turn_to(candidate.file.clone());
+            scan.begin_file(id, sequence);
             frames = scan.read(env, window, id, &candidate.path, n).await?;
         }
         let Candidate { path, len_bytes, .. } = candidate;
@@ -170,14 +181,14 @@ struct Scan<'a> {
     damage: Vec<Damage>,
     /// The journal that is being read, by run and shard, and its next frame.
     journal: Option<(u64, u16)>,
-    expected: Option<u64>,
+    expected: u64,
     run_max: u64,
 }
 
 impl<'a> Scan<'a> {
     fn new(checkpoint: &'a Checkpoint) -> Scan<'a> {
         let history = History::default();
-        Scan { checkpoint, history, damage: Vec::new(), journal: None, expected: None, run_max: 0 }
+        Scan { checkpoint, history, damage: Vec::new(), journal: None, expected: 0, run_max: 0 }
     }
 
     async fn look_at<F: File>(
@@ -212,6 +223,14 @@ impl<'a> Scan<'a> {
         Ok(Candidate { file, path, len_bytes, content })
     }
 
+    /// The next file is that of `id`, whose first frame has, or had, `sequence`.
+    fn begin_file(&mut self, id: FileId, sequence: u64) {
+        if self.journal != Some((id.run, id.shard)) {
+            self.journal = Some((id.run, id.shard));
+            self.expected = sequence;
+        }
+    }
+
     /// Reads the frames of one file; says how many.
     async fn read<E: Env>(
         &mut self,
@@ -221,10 +240,6 @@ impl<'a> Scan<'a> {
         path: &Path,
         file: u32,
     ) -> Result<u64, ReplayError> {
-        if self.journal != Some((id.run, id.shard)) {
-            self.journal = Some((id.run, id.shard));
-            self.expected = None;
-        }
         let mut frames = 0;
         let mut position = PAGE as u64;
         let mut ordinal = 0;
@@ -265,16 +280,15 @@ impl<'a> Scan<'a> {
         if header.version != VERSION {
             return Err(ReplayError::Version { path: path.into(), version: header.version });
         }
-        let expected = self.expected.unwrap_or(header.sequence);
-        if header.sequence < expected {
+        if header.sequence < self.expected {
             return Ok(false);
         }
-        let flushed = expected..header.sequence.min(header.flushed_below);
+        let flushed = self.expected..header.sequence.min(header.flushed_below);
         if !flushed.is_empty() {
             let (path, run) = (path.to_path_buf(), header.id.run);
             self.damage.push(Damage::Frames { path, run, sequences: flushed });
         }
-        self.expected = Some(header.sequence + 1);
+        self.expected = header.sequence + 1;
         let mark = Mark { run: header.id.run, sequence: header.sequence };
         for item in Items::new(window.payload(frame), header.items) {
             let malformed =

@@ -1,0 +1,57 @@
+//! Calls to the disk fail, once or for good; the device is full, and has room again.
+
+use env::sim::{DiskOptions, Errno, Fault, Op, SimOptions};
+
+use crate::model::Status;
+use crate::run::{Run, go, recover, shards};
+
+fn faulty(faults: Vec<Fault>) -> SimOptions {
+    SimOptions { disk: DiskOptions { faults, ..DiskOptions::default() }, ..shards(1, None) }
+}
+
+/// Runs with `fault` at the n-th call, for every n until it strikes no more.
+fn check_each(fault: impl Fn(u64) -> Fault, step: usize, check: impl Fn(&Run)) {
+    let mut rescues = 0;
+    for n in (1..400).step_by(step) {
+        let (run, sim) = go(Run::first(8), 31, faulty(vec![fault(n)]), None);
+        rescues += run.counts.rescues.get();
+        check(&run);
+        recover(&run, &sim.disk().survivor(n), Status::Durable);
+        recover(&run, &sim.disk().contents(), Status::Written);
+    }
+    assert!(0 < rescues, "no fault ever struck a commit");
+}
+
+#[test]
+fn one_failure_of_any_call_is_outlived() {
+    let lives = |run: &Run| assert_eq!(run.counts.failed_journals.get(), 0);
+    check_each(|n| Fault::of_any(Errno::Eio).nth(n), 1, lives);
+    check_each(|n| Fault::of_any(Errno::Enospc).nth(n), 2, lives);
+    check_each(|n| Fault::of(Op::Sync, Errno::Eio).nth(n), 3, lives);
+}
+
+#[test]
+fn a_device_that_fails_for_good_takes_nothing_that_was_acknowledged() {
+    let mut failed = 0;
+    for n in 1..80 {
+        let fault = Fault::of(Op::Write, Errno::Eio).from_nth(n);
+        let (run, sim) = go(Run::first(8), 32, faulty(vec![fault]), None);
+        failed += run.counts.failed_journals.get();
+        recover(&run, &sim.disk().survivor(n), Status::Durable);
+    }
+    assert!(20 < failed, "{failed} journals failed");
+}
+
+#[test]
+fn failures_now_and_then_take_nothing() {
+    for seed in 0..60 {
+        let faults = vec![
+            Fault::of_any(Errno::Eio).per_mille(15),
+            Fault::of_any(Errno::Enospc).per_mille(15),
+        ];
+        let cut = Some(50 + seed * 5);
+        let options = SimOptions { cut_after_mutations: cut, ..faulty(faults) };
+        let (run, sim) = go(Run::first(25), seed, options, None);
+        recover(&run, &sim.disk().survivor(seed), Status::Durable);
+    }
+}
