@@ -207,6 +207,17 @@ impl<M: Send + 'static> Mail<M> {
     }
 }
 
+impl<M> Drop for Mail<M> {
+    /// The shard ends: who waits for room in its lanes need not wait any more.
+    fn drop(&mut self) {
+        self.inward.clear();
+        for shard in &self.shards {
+            shard.inner.mail.store(true, Ordering::Release);
+            shard.inner.notify();
+        }
+    }
+}
+
 impl<M: Send + 'static> Station for Mail<M> {
     fn collect(&self) -> bool {
         let mail = &self.remote().mail;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
-use std::path::PathBuf;
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Mutex, PoisonError};
@@ -199,9 +199,9 @@ impl Shard {
     }
 }
 
-fn open_disk(ring: &Rc<StorageRing>, path: &PathBuf) -> Result<RingDisk, StartError> {
+fn open_disk(ring: &Rc<StorageRing>, path: &Path) -> Result<RingDisk, StartError> {
     RingDisk::open_root(ring, path)
-        .map_err(|error| StartError::DataDir { path: path.clone(), error })
+        .map_err(|error| StartError::DataDir { path: path.to_path_buf(), error })
 }
 
 /// Pins the thread if wanted and possible. Gives the processors for the kernel's workers: all

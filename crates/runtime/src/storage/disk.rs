@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use env::{Disk, Entry, IoFailure, OpenMode, Stat};
+use env::{Disk, Entry, IoFailure, OpenMode, Space, Stat};
 use io_uring::{opcode, squeue, types};
 
 use super::file::size;
@@ -188,6 +188,24 @@ impl Disk for RingDisk {
         let Keep::Stat(_, stat, _) = keep else { unreachable!("a slot gives back what it got") };
         let is_dir = u32::from(stat.stx_mode) & libc::S_IFMT == libc::S_IFDIR;
         Ok(Some(Stat { is_dir, len: if is_dir { 0 } else { stat.stx_size } }))
+    }
+
+    async fn space(&self) -> Result<Option<Space>, IoFailure> {
+        // SAFETY: `statvfs` is plain integers, for which all zeros is a value.
+        #[expect(unsafe_code, reason = "the kernel's structure has no constructor")]
+        let mut stat: libc::statvfs = unsafe { std::mem::zeroed() };
+        // SAFETY: the descriptor is open as long as `self`, and the kernel writes one `statvfs`.
+        #[expect(unsafe_code, reason = "statvfs has no safe interface")]
+        let result = unsafe { libc::fstatvfs(self.root.dir.as_raw_fd(), &raw mut stat) };
+        if result != 0 {
+            let error = io::Error::last_os_error();
+            return Err(IoFailure::new("space", Path::new(""), &error));
+        }
+        let unit = stat.f_frsize;
+        Ok(Some(Space {
+            total_bytes: stat.f_blocks.saturating_mul(unit),
+            usable_bytes: stat.f_bavail.saturating_mul(unit),
+        }))
     }
 
     async fn sync_dir(&self, path: &Path) -> Result<(), IoFailure> {

@@ -49,6 +49,8 @@ pub struct StorageCounters {
     pub background_most_bytes: u64,
     /// The background window now, in bytes.
     pub window_bytes: u64,
+    /// The largest that the window was when a background operation was issued.
+    pub window_most_bytes: u64,
 }
 
 /// The ring of one shard.
@@ -413,6 +415,8 @@ impl Inner {
                 self.background_issued += 1;
                 let most = &mut self.counters.background_most_bytes;
                 *most = (*most).max(self.admission.in_flight_bytes());
+                let window = &mut self.counters.window_most_bytes;
+                *window = (*window).max(self.admission.window().bytes());
             }
             Class::BackgroundSync => {
                 self.background_issued += 1;

@@ -1,0 +1,188 @@
+//! Files under load: merged flushes, the background window, futures that are dropped.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::path::Path;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use buf::PAGE;
+use env::sync::all;
+use env::{Disk, Env, File, Group, OpenMode};
+use evenkeel_runtime::{Config, ShardEnv, run};
+
+fn one<F, Fut>(main: F)
+where
+    F: Fn(ShardEnv<()>) -> Fut + Send + Clone + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    run(Config::new(1, dir.path().to_path_buf()), main).expect("the shard starts");
+}
+
+#[test]
+fn sixty_four_writers_share_flushes() {
+    one(|env| async move {
+        let file = env.disk().open(Path::new("f"), OpenMode::create().direct()).await.unwrap();
+        file.allocate(64 * PAGE as u64).await.unwrap();
+        let writers = (0..64u64).map(|n| {
+            let (env, file) = (env.clone(), file.clone());
+            async move {
+                for _ in 0..10 {
+                    let data = env.pool().buffer(PAGE).unwrap().seal(PAGE);
+                    file.write_at(data, n * PAGE as u64, Group::Produce).await.unwrap();
+                    file.sync(Group::Produce).await.unwrap();
+                }
+            }
+        });
+        all(writers.collect()).await;
+        let counters = env.storage_counters();
+        assert_eq!(counters.syncs_asked, 640);
+        assert!(counters.syncs <= 160, "{} flushes for 640 requests", counters.syncs);
+    });
+}
+
+#[test]
+fn a_background_flush_that_somebody_waits_for_is_not_left_behind() {
+    one(|env| async move {
+        let open = |n: u32| {
+            let env = env.clone();
+            async move { env.disk().open(Path::new(&format!("f{n}")), OpenMode::create()).await }
+        };
+        let mut files = Vec::new();
+        for n in 0..20 {
+            files.push(open(n).await.unwrap());
+        }
+        let syncs = files.iter().flat_map(|file| {
+            [Group::Retention, Group::Produce].map(|group| {
+                let file = file.clone();
+                async move { file.sync(group).await }
+            })
+        });
+        for result in all(syncs.collect()).await {
+            result.unwrap();
+        }
+        assert_eq!(env.storage_counters().syncs_asked, 40);
+        assert!(env.storage_counters().syncs <= 21, "the second of each file joined the first");
+    });
+}
+
+#[test]
+fn background_bytes_in_flight_stay_in_the_window() {
+    one(|env| async move {
+        let file = env.disk().open(Path::new("bulk"), OpenMode::create().direct()).await.unwrap();
+        file.allocate(16 << 20).await.unwrap();
+        let fast = env.disk().open(Path::new("small"), OpenMode::create().direct()).await.unwrap();
+        let running = Rc::new(Cell::new(32));
+        let bulk = (0..32u64).map(|n| {
+            let (env, file, running) = (env.clone(), file.clone(), Rc::clone(&running));
+            let work: Pin<Box<dyn Future<Output = ()>>> = Box::pin(async move {
+                for _ in 0..4 {
+                    let data = env.pool().buffer(512 << 10).unwrap().seal(512 << 10);
+                    file.write_at(data, n * (512 << 10), Group::Compaction).await.unwrap();
+                }
+                running.set(running.get() - 1);
+            });
+            work
+        });
+        let mut work: Vec<_> = bulk.collect();
+        let (pool, still) = (env.pool().clone(), Rc::clone(&running));
+        work.push(Box::pin(async move {
+            while 0 < still.get() {
+                let data = pool.buffer(PAGE).unwrap().seal(PAGE);
+                fast.write_at(data, 0, Group::Produce).await.unwrap();
+                fast.sync(Group::Produce).await.unwrap();
+            }
+        }));
+        all(work).await;
+        let counters = env.storage_counters();
+        assert!(0 < counters.background_most_bytes);
+        assert!(counters.background_most_bytes <= counters.window_most_bytes, "{counters:?}");
+    });
+}
+
+/// The kernel must not write to memory that somebody else has by now.
+#[test]
+fn a_dropped_read_writes_to_nobody_elses_memory() {
+    one(|env| async move {
+        let file = env.disk().open(Path::new("f"), OpenMode::create().direct()).await.unwrap();
+        let mut buffer = env.pool().buffer(1 << 20).unwrap();
+        buffer.as_mut_slice().fill(0xEE);
+        file.write_at(buffer.seal(1 << 20), 0, Group::Produce).await.unwrap();
+        for round in 0..20u64 {
+            {
+                let reads = (0..16u64).map(|n| {
+                    let buffer = env.pool().buffer(64 << 10).unwrap();
+                    let file = file.clone();
+                    Box::pin(async move {
+                        file.read_at(buffer, 64 << 10, n * (64 << 10), Group::Fetch).await
+                    })
+                });
+                let mut reads: Vec<_> = reads.collect();
+                std::future::poll_fn(|context| {
+                    for read in &mut reads {
+                        assert!(read.as_mut().poll(context).is_pending());
+                    }
+                    Poll::Ready(())
+                })
+                .await;
+                if round % 2 == 0 {
+                    // They are with the kernel when they are dropped.
+                    env.sleep(Duration::ZERO).await;
+                    env.sleep(Duration::from_micros(30)).await;
+                }
+            }
+            let mut mine: Vec<_> = (0..16).map(|_| env.pool().buffer(64 << 10).unwrap()).collect();
+            mine.iter_mut().for_each(|buffer| buffer.as_mut_slice().fill(0x11));
+            env.sleep(Duration::from_millis(2)).await;
+            assert!(mine.iter().all(|buffer| buffer.as_slice().iter().all(|b| *b == 0x11)));
+        }
+        env.sleep(Duration::from_millis(5)).await;
+        env.pool().collect();
+        assert_eq!(env.pool().used(), 0, "every buffer came back");
+    });
+}
+
+#[test]
+fn more_operations_than_the_ring_holds_wait_their_turn() {
+    one(|env| async move {
+        let file = env.disk().open(Path::new("f"), OpenMode::create()).await.unwrap();
+        let writes = (0..2000u64).map(|n| {
+            let (env, file) = (env.clone(), file.clone());
+            async move {
+                let mut buffer = env.pool().buffer(8).unwrap();
+                buffer.as_mut_slice()[..8].copy_from_slice(&n.to_be_bytes());
+                file.write_at(buffer.seal(8), n * 8, Group::Produce).await
+            }
+        });
+        for result in all(writes.collect()).await {
+            result.unwrap();
+        }
+        let (read, buffer) =
+            file.read_at(env.pool().buffer(16000).unwrap(), 16000, 0, Group::Fetch).await;
+        assert_eq!(read.unwrap(), 16000);
+        for (n, bytes) in (0u64..).zip(buffer.as_slice()[..16000].chunks(8)) {
+            assert_eq!(bytes, n.to_be_bytes());
+        }
+    });
+}
+
+#[test]
+fn a_misaligned_direct_request_is_refused() {
+    one(|env| async move {
+        let file = env.disk().open(Path::new("f"), OpenMode::create().direct()).await.unwrap();
+        if file.alignment() == 1 {
+            return;
+        }
+        let data = env.pool().buffer(PAGE).unwrap().seal(PAGE);
+        for (part, position) in [(data.slice(0..100), 0), (data.clone(), 100)] {
+            let failure = file.write_at(part, position, Group::Produce).await.unwrap_err();
+            assert_eq!(failure.kind, std::io::ErrorKind::InvalidInput);
+        }
+        let mut read = pin!(file.read_at(env.pool().buffer(PAGE).unwrap(), 100, 0, Group::Fetch));
+        assert!(read.as_mut().await.0.is_err());
+        assert_eq!(file.len().await.unwrap(), 0);
+    });
+}
