@@ -26,8 +26,8 @@ pub use producer_ids::{
     PRODUCER_IDS_PER_BLOCK, ProducerIdBlock, ProducerIdsWhy, allocate_producer_ids,
 };
 pub use start::{
-    BrokerWhy, Registration, Start, bootstrap, elect_at_start, register_broker, supported_features,
-    unfence_broker,
+    BrokerWhy, Registration, Start, bootstrap, elect_at_start, fence_broker, register_broker,
+    supported_features, unfence_broker,
 };
 
 use crate::records::Record;

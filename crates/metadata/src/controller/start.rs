@@ -1,8 +1,9 @@
-//! What a broker that is its own controller writes when it starts.
+//! What a broker that is its own controller writes when it starts and stops.
 //!
 //! 1. [`bootstrap`], once in the life of a cluster.
 //! 2. [`register_broker`]: the broker is known, fenced.
 //! 3. [`elect_at_start`] and [`unfence_broker`], when its logs are recovered.
+//! 4. [`fence_broker`] when it stops in good order.
 
 use record::Offset;
 
@@ -177,19 +178,34 @@ fn check_registration(image: &Image, registration: &Registration) -> Result<(), 
 
 /// Decides that a registered broker may lead.
 pub fn unfence_broker(image: &Image, node_id: i32, epoch: i64) -> Decision<Result<(), BrokerWhy>> {
+    set_fenced(image, node_id, epoch, false)
+}
+
+/// Decides that a broker leads no more: the last record of a clean stop, by which a controller that
+/// takes over the log knows that it need not wait for the broker's session to end.
+pub fn fence_broker(image: &Image, node_id: i32, epoch: i64) -> Decision<Result<(), BrokerWhy>> {
+    set_fenced(image, node_id, epoch, true)
+}
+
+fn set_fenced(
+    image: &Image,
+    node_id: i32,
+    epoch: i64,
+    fenced: bool,
+) -> Decision<Result<(), BrokerWhy>> {
     let mut decision = Decision::new();
     let known = image.broker(node_id).filter(|broker| broker.epoch == epoch);
-    let outcome = known.map(|broker| broker.fenced).ok_or(BrokerWhy::Stale { node_id, epoch });
-    if outcome == Ok(true) {
+    let before = known.map(|broker| broker.fenced).ok_or(BrokerWhy::Stale { node_id, epoch });
+    if before == Ok(!fenced) {
         let record = BrokerRegistrationChangeRecord {
             broker_id: node_id,
             broker_epoch: epoch,
-            fenced: -1,
+            fenced: if fenced { 1 } else { -1 },
             ..BrokerRegistrationChangeRecord::default()
         };
         decision.records.push(record.into());
     }
-    decision.outcomes.push(outcome.map(|_| ()));
+    decision.outcomes.push(before.map(|_| ()));
     decision
 }
 

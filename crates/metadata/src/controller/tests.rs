@@ -136,6 +136,13 @@ fn a_broker_that_does_not_fit_is_not_registered() {
     assert_eq!(why(&cluster, base), expected);
     let stale = unfence_broker(cluster.image(), 1, 99);
     assert_eq!(stale.outcomes, [Err(BrokerWhy::Stale { node_id: 1, epoch: 99 })]);
+    let epoch = cluster.image().broker(1).expect("registered").epoch;
+    for expected in [1, 0] {
+        let fenced = fence_broker(cluster.image(), 1, epoch);
+        assert_eq!((fenced.records.len(), &fenced.outcomes[..]), (expected, &[Ok(())][..]));
+        cluster.write(fenced.records);
+        assert!(!cluster.image().broker(1).expect("registered").is_active());
+    }
 }
 
 #[test]

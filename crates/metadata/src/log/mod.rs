@@ -104,7 +104,7 @@ pub fn batches(
     }
     let begin = [BeginTransactionRecord::default().into()];
     let end = [EndTransactionRecord {}.into()];
-    let pieces = records.chunks(BATCH_RECORDS_MAX / 10);
+    let pieces = pieces(records, metadata_version)?;
     let (mut stamp, mut batches) = (stamp, Vec::new());
     for piece in std::iter::once(&begin[..]).chain(pieces).chain([&end[..]]) {
         batches.push((stamp.base, batch(piece, metadata_version, stamp)?));
@@ -112,6 +112,27 @@ pub fn batches(
         stamp.base = stamp.base.plus(count);
     }
     Ok(batches)
+}
+
+/// Cuts records into runs that fit a batch each with much room: by number and by bytes.
+fn pieces(mut records: &[Record], metadata_version: i16) -> Result<Vec<&[Record]>, RecordError> {
+    let (mut pieces, mut bytes) = (Vec::new(), Vec::new());
+    let mut len = 0;
+    while len < records.len() {
+        let record = &records[len];
+        record.encode(record.version_at(metadata_version), &mut bytes)?;
+        len += 1;
+        if len == BATCH_RECORDS_MAX / 10 || bytes.len() >= BATCH_BYTES_MAX / 8 {
+            let (piece, rest) = records.split_at(len);
+            pieces.push(piece);
+            (records, len) = (rest, 0);
+            bytes.clear();
+        }
+    }
+    if !records.is_empty() {
+        pieces.push(records);
+    }
+    Ok(pieces)
 }
 
 /// One control batch.

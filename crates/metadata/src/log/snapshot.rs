@@ -18,9 +18,6 @@ use crate::records::{
 
 use super::{BatchError, Entry, Quorum, ReadError, ReplayError, Stamp, read_batch};
 
-/// Records are put into batches of about this many, so that a batch stays far below its limit.
-const RECORDS_PER_BATCH: usize = 1024;
-
 /// What follows the name's numbers.
 const SUFFIX: &str = ".checkpoint";
 
@@ -85,7 +82,7 @@ pub fn write(
         stamp.base = stamp.base.plus(records);
     };
     advance(&mut stamp, head.len());
-    for records in to_records(image).chunks(RECORDS_PER_BATCH) {
+    for records in super::pieces(&to_records(image), image.metadata_version())? {
         bytes.extend(super::batch(records, image.metadata_version(), stamp)?);
         advance(&mut stamp, records.len());
     }

@@ -149,6 +149,24 @@ fn a_snapshot_comes_back_and_an_incomplete_one_is_refused() {
 }
 
 #[test]
+fn a_snapshot_larger_than_a_batch_has_several() {
+    let mut replay = Replay::new();
+    let mut value = "v".repeat(30_000);
+    for n in 0..400 {
+        value.replace_range(0..1, if n % 2 == 0 { "a" } else { "b" });
+        let name = format!("n{n}");
+        let value = Some(value.clone());
+        let record = ConfigRecord { resource_type: 4, name, value, ..Default::default() };
+        replay.batch(&batch(&[record.into()], 30, stamp(n, 0)).expect("encodes")).expect("fits");
+    }
+    let id = id(400, 0);
+    let bytes = snapshot::write(replay.image(), replay.quorum(), id, 0, 0).expect("encodes");
+    assert!(bytes.len() > BATCH_BYTES_MAX);
+    let (image, _) = snapshot::read(&bytes, id).expect("reads");
+    assert_eq!(&image, replay.image());
+}
+
+#[test]
 fn the_quorum_stays_in_a_snapshot() {
     let quorum = Quorum {
         epoch: LeaderEpoch::new(1),

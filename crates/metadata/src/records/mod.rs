@@ -231,11 +231,18 @@ impl Record {
                 8.. => 2,
                 _ => 1,
             },
-            Record::BrokerRegistrationChange(_) => match metadata_version {
-                30.. => 3,
-                17.. => 2,
-                _ => 1,
-            },
+            // The lowest version that holds what the change says.
+            Record::BrokerRegistrationChange(change) => {
+                if change.cordoned_log_dirs.is_some() {
+                    3
+                } else if !change.log_dirs.is_empty() {
+                    2
+                } else if change.in_controlled_shutdown != 0 {
+                    1
+                } else {
+                    0
+                }
+            }
             Record::Partition(_) | Record::PartitionChange(_) => match metadata_version {
                 23.. => 2,
                 17.. => 1,

@@ -100,8 +100,14 @@ fn a_value_that_a_version_cannot_hold_is_refused() {
 fn the_versions_follow_the_metadata_version() {
     let broker = Record::from(RegisterBrokerRecord::default());
     assert_eq!([7, 8, 16, 17, 29, 30].map(|mv| broker.version_at(mv)), [1, 2, 2, 3, 3, 4]);
-    let change = Record::from(BrokerRegistrationChangeRecord::default());
-    assert_eq!([7, 17, 30].map(|mv| change.version_at(mv)), [1, 2, 3]);
+    let change = BrokerRegistrationChangeRecord { fenced: 1, ..Default::default() };
+    assert_eq!(Record::from(change.clone()).version_at(30), 0);
+    let shutdown = BrokerRegistrationChangeRecord { in_controlled_shutdown: 1, ..change.clone() };
+    assert_eq!(Record::from(shutdown).version_at(30), 1);
+    let dirs = BrokerRegistrationChangeRecord { log_dirs: vec![Uuid::LOST], ..change.clone() };
+    assert_eq!(Record::from(dirs).version_at(30), 2);
+    let cordoned = BrokerRegistrationChangeRecord { cordoned_log_dirs: Some(vec![]), ..change };
+    assert_eq!(Record::from(cordoned).version_at(30), 3);
     let partition = Record::from(PartitionRecord::default());
     assert_eq!([16, 17, 22, 23, 30].map(|mv| partition.version_at(mv)), [0, 1, 1, 2, 2]);
 }
