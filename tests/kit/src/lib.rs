@@ -7,20 +7,26 @@
 
 mod broker;
 mod failure;
+mod future;
 mod history;
 mod kafka;
 mod ports;
 mod probe;
 mod process;
+mod raw;
 mod workload;
 mod workspace;
 
 pub use broker::{Broker, BrokerOptions, KafkaTuning, Kind};
 pub use failure::{Failure, Outcome};
+pub use future::wait;
 pub use history::{Chain, History, Violation};
 pub use kafka::{KAFKA_VERSION, KafkaJars, format_directory};
 pub use ports::free_port;
 pub use probe::{answers_api_versions, api_versions};
-pub use process::{CpuTime, Finished, cpu_time, resident_bytes, run, signal_terminate, tail};
+pub use process::{
+    CpuTime, Finished, cpu_time, resident_bytes, run, signal_terminate, tail, thread_time,
+};
+pub use raw::{RawClient, first_acknowledgement};
 pub use workload::{Flavour, Workload};
 pub use workspace::{cache_directory, evenkeel_binary, workspace_root};

@@ -29,20 +29,24 @@ pub(super) fn run(bench: &Bench) -> Outcome<String> {
 
 fn round_trip(bench: &Bench, topic: &str, codec: &str) -> Outcome<()> {
     for partition in 0..PARTITIONS {
-        let place = partition.to_string();
-        let produce = ["-P", "-t", topic, "-p", &place, "-K", "|", "-z", codec];
+        let produce = ["-P", "-t", topic, "-p", &partition.to_string(), "-K", "|", "-z", codec];
         bench.kcat(&produce, lines(partition).as_bytes())?;
-        let consume = ["-C", "-t", topic, "-p", &place, "-o", "beginning", "-e", "-f", "%k|%s\n"];
-        let read = bench.kcat(&consume, b"")?;
-        ensure(read == lines(partition).as_bytes(), || {
-            format!("{topic} {partition}: {} bytes came back, others than sent", read.len())
+    }
+    let consume = ["-C", "-t", topic, "-o", "beginning", "-e", "-f", "%p %k|%s\n"];
+    let read = bench.kcat(&consume, b"")?;
+    let read = String::from_utf8_lossy(&read).into_owned();
+    for partition in 0..PARTITIONS {
+        let prefix = format!("{partition} ");
+        let came: Vec<&str> = read.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
+        ensure(came.iter().copied().eq(lines(partition).lines()), || {
+            format!("{topic} {partition}: {} lines came back, others than sent", came.len())
         })?;
     }
     Ok(())
 }
 
 fn positions(bench: &Bench) -> Outcome<()> {
-    for partition in 0..PARTITIONS {
+    for partition in 0..3 {
         let place = partition.to_string();
         let read = |from: &str| {
             let arguments = ["-C", "-t", "kcat-none", "-p", &place, "-o", from, "-e", "-f", "%o\n"];

@@ -1,12 +1,10 @@
 //! What the scenarios share: a broker, producing and fetching as plain calls.
 
-use std::future::Future;
-use std::pin::pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::sync::Mutex;
+use std::thread;
 use std::time::{Duration, Instant};
 
+pub(crate) use kit::wait;
 use kit::{Broker, BrokerOptions, Kind};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
@@ -53,27 +51,6 @@ pub(crate) fn config(broker: &Broker, settings: &[(&str, &str)]) -> ClientConfig
         config.set(*name, *value);
     }
     config
-}
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for an answer of the admin client, which completes on librdkafka's own thread.
-pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => thread::park(),
-        }
-    }
 }
 
 /// An admin client with a connection of its own.
