@@ -1,5 +1,6 @@
 //! Files of Apache Kafka 4.3.1 against this crate: what it wrote is read, folded, and written back.
 
+use evenkeel_metadata::configs::{DescribedSynonym, Node, Source, describe_topic};
 use evenkeel_metadata::image::{Resource, to_records};
 use evenkeel_metadata::log::snapshot::{self, SnapshotId};
 use evenkeel_metadata::log::{Entry, Replay, Stamp, batch_of_versions, control_batch, read_batch};
@@ -14,6 +15,7 @@ macro_rules! fixture {
 const LOG: &[u8] = fixture!("00000000000000000000.log");
 const SNAPSHOT: &[u8] = fixture!("00000000000000000086-0000000002.checkpoint");
 const FIRST_SNAPSHOT: &[u8] = fixture!("00000000000000000000-0000000000.checkpoint");
+const CONFIGS: &str = include_str!("../fixtures/kafka-4.3.1/flights.configs");
 const BOOTSTRAP: &[u8] = fixture!("bootstrap.checkpoint");
 
 fn snapshot_id() -> SnapshotId {
@@ -121,6 +123,54 @@ fn the_log_up_to_a_snapshot_folds_into_the_image_of_the_snapshot() {
         }
     }
     assert_eq!(ours, theirs);
+}
+
+/// Value, and every layer that has one but the defaults: Kafka tells those of some names only.
+#[test]
+fn the_configs_of_a_topic_are_told_as_kafka_tells_them() {
+    let mut replay = Replay::new();
+    replay.batches(LOG).expect("fits");
+    let node = Node { id: 1, ..Node::default() };
+    let described = describe_topic(replay.image(), &node, "flights", None);
+    let is_default = |synonym: &&DescribedSynonym| synonym.source == Source::Default;
+    let ours: Vec<String> = described
+        .iter()
+        .filter(|config| config.name != "write.caching")
+        .map(|config| {
+            let layers = config.synonyms.iter().filter(|synonym| !is_default(synonym));
+            let layers: Vec<String> = layers
+                .map(|synonym| {
+                    let value = synonym.value.as_deref().unwrap_or("null");
+                    format!("{}:{}={value}", name_of(synonym.source), synonym.name)
+                })
+                .collect();
+            let value = config.value.as_deref().unwrap_or("null");
+            format!("{}={value} {}", config.name, layers.join(", "))
+        })
+        .collect();
+    let theirs: Vec<String> = CONFIGS
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let (value, rest) = line.trim().split_once(" sensitive=false").expect("a config");
+            let (_, layers) = rest.split_once("synonyms={").expect("synonyms");
+            let layers = layers.trim_end_matches('}').split(", ");
+            let layers: Vec<&str> =
+                layers.filter(|layer| !layer.starts_with("DEFAULT_CONFIG")).collect();
+            format!("{value} {}", layers.join(", "))
+        })
+        .collect();
+    assert_eq!(ours, theirs);
+}
+
+fn name_of(source: Source) -> &'static str {
+    match source {
+        Source::DynamicTopic => "DYNAMIC_TOPIC_CONFIG",
+        Source::DynamicBroker => "DYNAMIC_BROKER_CONFIG",
+        Source::DynamicDefaultBroker => "DYNAMIC_DEFAULT_BROKER_CONFIG",
+        Source::StaticBroker => "STATIC_BROKER_CONFIG",
+        Source::Default => "DEFAULT_CONFIG",
+    }
 }
 
 #[test]

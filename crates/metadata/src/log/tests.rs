@@ -63,10 +63,13 @@ fn a_changed_byte_is_found() {
 }
 
 #[test]
-fn records_with_keys_headers_or_a_producer_are_no_metadata() {
+fn records_with_keys_headers_times_or_a_producer_are_no_metadata() {
     let mut value = Vec::new();
     topic(1).encode(0, &mut value).expect("encodes");
-    let cases: [fn(&mut Builder, &[u8]); 4] = [
+    let cases: [fn(&mut Builder, &[u8]); 5] = [
+        |b, v| {
+            b.record(0, None, Some(v), &[]).record(1, None, Some(v), &[]);
+        },
         |b, v| {
             b.record(0, Some(b"key"), Some(v), &[]);
         },
