@@ -127,6 +127,17 @@ mod tests {
     }
 
     #[test]
+    fn every_scenario_shows_a_claim() {
+        let root = kit::workspace_root();
+        let page = fs::read_to_string(root.join("docs").join("acceptance.md")).expect("readable");
+        let cells = page.lines().filter_map(|line| line.split('|').nth(2));
+        let named: Vec<&str> = cells.flat_map(|cell| cell.split([' ', ','])).collect();
+        for scenario in read_all(&root.join("deploy").join("perf")).expect("readable") {
+            assert!(named.contains(&scenario.name.as_str()), "no claim names {}", scenario.name);
+        }
+    }
+
+    #[test]
     fn an_unknown_field_is_refused() {
         let failure =
             parse("x", "title = \"t\"\nact = \"idle\"\nsecond = 1\n").expect_err("unknown");

@@ -103,6 +103,27 @@ mod tests {
     }
 
     #[test]
+    fn every_scenario_shows_a_claim_and_every_claim_names_a_scenario() {
+        let page = kit::workspace_root().join("docs").join("acceptance.md");
+        let page = fs::read_to_string(page).expect("the page is there");
+        let shows = |line: &str| line.split('|').nth(2).map(str::to_owned);
+        let mut named = BTreeSet::new();
+        for cell in page.lines().filter_map(shows) {
+            for part in cell.split([',', ';']) {
+                let words: Vec<&str> = part.split_whitespace().collect();
+                if let ["conformance", name] = words[..] {
+                    named.insert(name.to_owned());
+                }
+            }
+        }
+        let known: BTreeSet<_> = SCENARIOS.iter().map(|one| one.name.to_owned()).collect();
+        let (unnamed, unknown): (Vec<_>, Vec<_>) =
+            (known.difference(&named).collect(), named.difference(&known).collect());
+        assert!(unnamed.is_empty(), "no claim of docs/acceptance.md names {unnamed:?}");
+        assert!(unknown.is_empty(), "docs/acceptance.md names {unknown:?}, which do not exist");
+    }
+
+    #[test]
     fn the_written_table_leaves_no_scenario_out() {
         let page = kit::workspace_root().join("docs").join("conformance.md");
         let Ok(page) = fs::read_to_string(page) else { return };
