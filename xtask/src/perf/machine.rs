@@ -1,4 +1,4 @@
-//! The machine, file system and commit that a number belongs to.
+//! The machine, file system, commit and company that a number belongs to.
 
 use std::fs;
 use std::path::Path;
@@ -12,8 +12,11 @@ pub(crate) fn describe(root: &Path) -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
     let temporary = std::env::temp_dir();
     let system = first_line(root, "stat", &["-f", "-c", "%T", &temporary.to_string_lossy()]);
+    // The load of the last minute holds our own runs too: what matters is whether it is far above.
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{date}, commit {commit}{}, {cpus} CPUs {}, Linux {}, {system}",
+        "{date}, commit {commit}{}, {cpus} CPUs {}, Linux {}, {system}, load average {load}",
         if dirty { " with changes" } else { "" },
         processor(),
         fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
