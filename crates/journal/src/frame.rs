@@ -140,3 +140,91 @@ fn header_of(address: Address, payload_len: u32, items: u32) -> FrameHeader {
     let Address { id, sequence, flushed_below, ordinal } = address;
     FrameHeader { id, version: 0, crc: 0, sequence, flushed_below, ordinal, payload_len, items }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use buf::Pool;
+    use record::{Builder, Codec, TopicId};
+
+    const P: TopicPartition = TopicPartition { topic: TopicId::ZERO, partition: 0 };
+
+    fn at(raw: i64) -> Offset {
+        Offset::new(raw).unwrap()
+    }
+
+    /// Batches of one record from offset 0 on, of which each is about `len` bytes long.
+    fn batches(count: i64, len: usize) -> Item {
+        let pool = Pool::new(0, 1 << 20);
+        let empty = {
+            let mut builder = Builder::new(Codec::None);
+            builder.record(0, None, Some(&[0; 1000]), &[]);
+            builder.build().len() - 1000
+        };
+        let part = |base| {
+            let mut builder = Builder::new(Codec::None);
+            builder.base_offset(at(base)).record(0, None, Some(&vec![0; len - empty]), &[]);
+            let bytes = builder.build();
+            let mut buffer = pool.buffer(bytes.len()).unwrap();
+            buffer.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
+            buffer.seal(bytes.len())
+        };
+        let parts = (0..count).map(part).collect();
+        Item::Batches {
+            partition: P,
+            base: at(0),
+            next: at(count),
+            epoch: LeaderEpoch::ZERO,
+            parts,
+        }
+    }
+
+    /// The ranges of offsets of the items in each frame; markers are -1..-1.
+    fn check(items: Vec<Item>, want: &[&[(i64, i64)]]) {
+        let limits = FrameLimits { payload_wanted: 4000, payload_max: 9000 };
+        let frames = split(items, limits).unwrap();
+        let found: Vec<Vec<(i64, i64)>> = frames
+            .iter()
+            .map(|frame| {
+                let range = |item: &Item| match item {
+                    Item::Batches { base, next, .. } => (base.raw(), next.raw()),
+                    _ => (-1, -1),
+                };
+                frame.iter().map(range).collect()
+            })
+            .collect();
+        assert_eq!(found, want);
+        for frame in &frames {
+            assert!(padded_len(frame) <= page_up(FRAME_HEADER_LEN + limits.payload_max));
+        }
+    }
+
+    #[test]
+    fn items_share_a_frame_as_long_as_they_fit() {
+        let marker = || Item::Dirty { partition: P, from: at(0) };
+        check(vec![], &[]);
+        check(vec![marker(), batches(1, 1200)], &[&[(-1, -1), (0, 1)]]);
+        check(
+            vec![batches(1, 2100), batches(1, 1900), batches(1, 1900), marker()],
+            &[&[(0, 1)], &[(0, 1), (0, 1), (-1, -1)]],
+        );
+    }
+
+    #[test]
+    fn an_item_is_cut_between_batches_and_a_long_batch_has_a_frame_of_its_own() {
+        check(vec![batches(5, 1500)], &[&[(0, 2)], &[(2, 4)], &[(4, 5)]]);
+        check(vec![batches(2, 8900)], &[&[(0, 1)], &[(1, 2)]]);
+    }
+
+    #[test]
+    fn what_no_frame_can_hold_is_refused() {
+        let limits = FrameLimits { payload_wanted: 4000, payload_max: 9000 };
+        let refused = split(vec![batches(1, 9000)], limits).err();
+        assert!(matches!(refused, Some(JournalError::TooLarge { partition: P, .. })));
+        let Item::Batches { partition, base, epoch, parts, .. } = batches(4, 1500) else {
+            unreachable!("made above")
+        };
+        let wrong = Item::Batches { partition, base, next: at(9), epoch, parts };
+        assert_eq!(split(vec![wrong], limits).err(), Some(JournalError::NotBatches { partition }));
+    }
+}

@@ -233,3 +233,112 @@ impl<'a> Iterator for Items<'a> {
         Some(item)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn partition() -> impl Strategy<Value = TopicPartition> {
+        (any::<[u8; 16]>(), any::<i32>()).prop_map(|(topic, partition)| TopicPartition {
+            topic: TopicId::from_bytes(topic),
+            partition,
+        })
+    }
+
+    fn offset() -> impl Strategy<Value = Offset> {
+        (0..i64::MAX).prop_map(|raw| Offset::new(raw).unwrap())
+    }
+
+    fn item() -> impl Strategy<Value = Item> {
+        const PARTS: &[&[u8]] = &[b"", b"a", b"some bytes", &[7; 5000]];
+        let parts = proptest::collection::vec(prop::sample::select(PARTS), 0..4);
+        let batches = (partition(), offset(), 0..i32::MAX, parts);
+        prop_oneof![
+            batches.prop_map(|(partition, base, epoch, parts)| Item::Batches {
+                partition,
+                base,
+                next: Offset::new(base.raw() + 1).unwrap(),
+                epoch: LeaderEpoch::new(epoch).unwrap(),
+                parts: parts.into_iter().map(Sealed::of_static).collect(),
+            }),
+            (partition(), offset()).prop_map(|(partition, from)| Item::Dirty { partition, from }),
+            (partition(), offset()).prop_map(|(partition, to)| Item::Truncated { partition, to }),
+            (partition(), offset())
+                .prop_map(|(partition, to)| Item::StartAdvanced { partition, to }),
+            any::<[u8; 16]>().prop_map(|topic| Item::Deleted { topic: TopicId::from_bytes(topic) }),
+        ]
+    }
+
+    fn same(item: &Item, view: &ItemView<'_>, payload: &[u8]) -> bool {
+        match (item, view) {
+            (Item::Batches { partition, base, next, epoch, parts }, ItemView::Batches { .. }) => {
+                let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_vec()).collect();
+                let ItemView::Batches { at, .. } = *view else { return false };
+                let (partition, base, next, epoch) = (*partition, *base, *next, *epoch);
+                let want = ItemView::Batches { partition, base, next, epoch, bytes: &bytes, at };
+                *view == want && payload[at..].starts_with(&bytes)
+            }
+            (Item::Dirty { partition, from }, view) => *view == ItemView::Dirty(*partition, *from),
+            (Item::Truncated { partition, to }, view) => {
+                *view == ItemView::Truncated(*partition, *to)
+            }
+            (Item::StartAdvanced { partition, to }, view) => {
+                *view == ItemView::StartAdvanced(*partition, *to)
+            }
+            (Item::Deleted { topic }, view) => *view == ItemView::Deleted(*topic),
+            _ => false,
+        }
+    }
+
+    fn encoded(items: &[Item]) -> (Vec<u8>, u32) {
+        let mut payload = vec![0; items.iter().map(Item::encoded_len).sum()];
+        let mut at = 0;
+        for item in items {
+            at += item.encode(&mut payload[at..]);
+        }
+        (payload, u32::try_from(items.len()).unwrap())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+        #[test]
+        fn items_are_read_as_they_were_written(items in proptest::collection::vec(item(), 0..8)) {
+            let (payload, count) = encoded(&items);
+            let views: Vec<_> = Items::new(&payload, count).map(Result::unwrap).collect();
+            prop_assert_eq!(views.len(), items.len());
+            for (item, view) in items.iter().zip(&views) {
+                prop_assert!(same(item, view, &payload), "{item:?} became {view:?}");
+            }
+        }
+
+        #[test]
+        fn a_payload_that_is_cut_or_too_long_is_refused(
+            items in proptest::collection::vec(item(), 1..5),
+            cut: prop::sample::Index,
+        ) {
+            let (mut payload, count) = encoded(&items);
+            let short = &payload[..cut.index(payload.len())];
+            prop_assert!(Items::new(short, count).any(|item| item.is_err()));
+            payload.push(0);
+            prop_assert!(Items::new(&payload, count).any(|item| item.is_err()));
+            prop_assert!(Items::new(&payload, count + 1).any(|item| item.is_err()));
+        }
+
+        #[test]
+        fn no_bytes_are_too_wild_to_be_refused(
+            items in proptest::collection::vec(item(), 1..3),
+            changes in proptest::collection::vec(any::<(prop::sample::Index, u8)>(), 1..20),
+            count in any::<u32>(),
+        ) {
+            let (mut payload, _) = encoded(&items);
+            for (at, byte) in changes {
+                let at = at.index(payload.len());
+                payload[at] = byte;
+            }
+            let read = Items::new(&payload, count).count();
+            prop_assert!(read <= payload.len() / ITEM_HEAD_LEN + 1);
+        }
+    }
+}

@@ -42,18 +42,29 @@ pub struct Round {
     pub journal_flush: bool,
 }
 
+/// What bounds a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundLimits {
+    /// Bytes of batches that share the commit to the journal.
+    pub journal_bytes_max: usize,
+    /// Pending bytes from which a partition goes straight to its segment: [`DIRECT_BYTES`], or
+    /// less where the journal's frames are shorter.
+    pub direct_bytes: usize,
+}
+
 /// Decides a round over `pending`, oldest wish first. At most `journal_bytes_max` bytes share the
 /// commit to the journal, so that nobody waits long for the bytes of others; but the first always
 /// goes. What does not fit waits, and nobody behind it that is younger goes before it with the
 /// journal, so that it is first the next time.
 #[must_use]
-pub fn plan(pending: &[Pending], journal_bytes_max: usize) -> Round {
+pub fn plan(pending: &[Pending], limits: RoundLimits) -> Round {
+    let RoundLimits { journal_bytes_max, direct_bytes } = limits;
     let mut round = Round { routes: Vec::with_capacity(pending.len()), ..Round::default() };
     let mut closed = false;
     for one in pending {
         let route = if one.direct_in_flight {
             Route::Wait
-        } else if DIRECT_BYTES <= one.pending_bytes {
+        } else if direct_bytes <= one.pending_bytes {
             Route::Direct { flush: one.wants_flush }
         } else {
             let is_first = round.journal_bytes == 0;
@@ -81,7 +92,8 @@ mod tests {
     }
 
     fn check(pending: &[Pending], routes: &[Route], journal_bytes: usize, flush: bool) {
-        let round = plan(pending, 256 << 10);
+        let limits = RoundLimits { journal_bytes_max: 256 << 10, direct_bytes: DIRECT_BYTES };
+        let round = plan(pending, limits);
         assert_eq!(round.routes, routes, "{pending:?}");
         assert_eq!((round.journal_bytes, round.journal_flush), (journal_bytes, flush));
     }
@@ -118,7 +130,10 @@ mod tests {
         let kib = |n: usize| pending(n << 10);
         let routes = [Journal, Journal, Wait, Wait, Direct { flush: true }];
         check(&[kib(100), kib(100), kib(100), kib(1), kib(500)], &routes, 200 << 10, true);
-        let round = plan(&[kib(100), kib(1)], 4096);
+        let round = plan(
+            &[kib(100), kib(1)],
+            RoundLimits { journal_bytes_max: 4096, direct_bytes: DIRECT_BYTES },
+        );
         assert_eq!(round.routes, [Journal, Wait], "the first goes whatever the limit");
     }
 }

@@ -271,6 +271,37 @@ fn a_failed_flush_is_outlived_by_a_fresh_file_and_a_second_failure_is_final() {
 }
 
 #[test]
+fn a_process_that_dies_while_it_outlives_a_failure_loses_nothing_that_was_written() {
+    let written = std::rc::Rc::new(std::cell::Cell::new(0));
+    for cut in 0.. {
+        let options = SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
+        let sim: Sim<()> = Sim::new(5, options);
+        let env = sim.env(ShardId(0));
+        written.set(0);
+        let outcome = sim.run(async {
+            let journal = opened(&env).await;
+            env.disk().inject(Fault::of(Op::Sync, Errno::Eio));
+            for base in 0..4 {
+                let flush = base == 3;
+                journal.commit(vec![batch(&env, 0, base, 10)], flush, GROUP).await.unwrap();
+                written.set(written.get() + 1);
+            }
+            assert_eq!(journal.metrics().rescues, 1);
+        });
+        let (found, damage) = run_on(&sim.disk().contents(), |env| async move {
+            let replay = replayed(&env).await;
+            (bases(&replay, 0).await, replay.damage().len())
+        });
+        let want: Vec<i64> = (0..4).take(found.len()).collect();
+        assert_eq!(found, want, "cut {cut}");
+        assert!(written.get() <= found.len() && damage == 0, "cut {cut}: {found:?}");
+        if !outcome.is_cut() {
+            return;
+        }
+    }
+}
+
+#[test]
 fn a_commit_needs_no_memory_of_the_shard() {
     run_with(SimOptions { memory_bytes: 16 << 10, ..SimOptions::default() }, |env| async move {
         let item = batch(&env, 0, 0, 100);

@@ -103,7 +103,7 @@ fn files(contents: &Contents) -> Vec<PathBuf> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_committed_is_replayed_as_it_was(lens in lens()) {
@@ -172,5 +172,25 @@ proptest! {
         }
         let (found, _) = replayed(&contents, &lens);
         check(&found, end, end, |_| true);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_file_is_too_wild_to_be_read(
+        bytes in proptest::collection::vec(any::<u8>(), 0..20_000),
+        changes in proptest::collection::vec(any::<(prop::sample::Index, u8)>(), 0..30),
+    ) {
+        let (mut contents, _, _) = journal(&[100, 5000, 200]);
+        let wild = contents.files.values_mut().next().unwrap();
+        for (at, byte) in changes {
+            let at = at.index(20_000);
+            wild[at] = byte;
+        }
+        contents.files.insert("evenkeel-journal-9-9".into(), bytes);
+        let (found, _) = replayed(&contents, &[100, 5000, 200]);
+        check(&found, 3, 3, |_| true);
     }
 }
