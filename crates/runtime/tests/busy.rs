@@ -43,7 +43,7 @@ struct Outside {
 impl Outside {
     async fn after(&self, seen: u64) -> u64 {
         std::future::poll_fn(|context| {
-            *self.waker.lock().unwrap() = Some(context.waker().clone());
+            *self.waker.lock().expect("nobody panicked") = Some(context.waker().clone());
             match self.rung.load(Ordering::SeqCst) {
                 rung if seen < rung => Poll::Ready(rung),
                 _ => Poll::Pending,
@@ -54,20 +54,21 @@ impl Outside {
 
     fn ring(&self) {
         self.rung.fetch_add(1, Ordering::SeqCst);
-        if let Some(waker) = self.waker.lock().unwrap().take() {
+        if let Some(waker) = self.waker.lock().expect("nobody panicked").take() {
             waker.wake();
         }
     }
 }
 
 async fn count_reads(env: ShardEnv<u64>, count: Rc<Cell<u64>>) {
-    let file = env.disk().open(Path::new("f"), OpenMode::create().direct()).await.unwrap();
-    let buffer = env.pool().buffer(65536).unwrap();
-    file.write_at(buffer.seal(65536), 0, Group::Produce).await.unwrap();
-    let mut buffer = env.pool().buffer(4096).unwrap();
+    let file =
+        env.disk().open(Path::new("f"), OpenMode::create().direct()).await.expect("it works");
+    let buffer = env.pool().buffer(65536).expect("it works");
+    file.write_at(buffer.seal(65536), 0, Group::Produce).await.expect("it works");
+    let mut buffer = env.pool().buffer(4096).expect("it works");
     loop {
         let (read, back) = file.read_at(buffer, 4096, 4096, Group::Fetch).await;
-        assert_eq!(read.unwrap(), 4096);
+        assert_eq!(read.expect("it works"), 4096);
         buffer = back;
         count.set(count.get() + 1);
     }
