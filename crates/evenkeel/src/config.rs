@@ -35,8 +35,9 @@ pub(crate) fn settings(
         settings.insert(name.trim().to_owned(), value.trim().to_owned());
     }
     for (name, value) in &settings {
-        metadata::configs::check_broker_config(name, value)
-            .map_err(|why| format!("setting {name}={value}: {why}"))?;
+        let known = metadata::configs::broker_config(name)
+            .ok_or_else(|| format!("setting {name}: there is no such broker setting"))?;
+        known.config.check(value).map_err(|why| format!("setting {name}={value}: {why}"))?;
     }
     Ok(settings)
 }

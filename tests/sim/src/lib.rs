@@ -4,6 +4,8 @@
 //! A [`scenario`] runs clients against a broker, cuts the power or injects faults, recovers, and holds what
 //! the [`history`] says was acknowledged or seen against what is there.
 
+#![expect(clippy::print_stdout, reason = "a failing run must be explained by what it printed")]
+
 pub mod client;
 pub mod history;
 pub mod scenario;

@@ -67,7 +67,14 @@ pub fn run(plan: Plan) -> u64 {
         let outcome = sim.run(incarnation_of(&sim, plan, incarnation, history.clone()));
         hash = hash.rotate_left(7) ^ sim.trace_hash();
         // Whether it came to the cut or not: the power goes now.
-        let _: bool = outcome.is_cut();
+        let (acknowledged, seen) = history.counts();
+        println!(
+            "seed {} incarnation {incarnation}: {} after {} mutations; {acknowledged} \
+             acknowledged, {seen} seen so far",
+            plan.seed,
+            if outcome.is_cut() { "cut" } else { "done" },
+            sim.mutations(),
+        );
         image = Some(sim.cut_power());
     }
     for _ in 0..2 {

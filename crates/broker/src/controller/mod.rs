@@ -14,7 +14,7 @@ use env::{Env, Gate, Group, ShardId};
 use metadata::configs::Node;
 use metadata::controller::{
     BrokerWhy, Decision, Registration, Start, allocate_producer_ids, bootstrap, elect_at_start,
-    register_broker, supported_features, unfence_broker,
+    fence_broker, register_broker, supported_features, unfence_broker,
 };
 use metadata::records::Endpoint;
 use metadata::{Image, Record, Uuid};
@@ -99,10 +99,11 @@ impl<E: Env> Controller<E> {
     pub(crate) async fn close(&self) -> Result<(), MetadataLogError> {
         let _turn = self.gate.enter().await;
         let log = self.log.borrow_mut().take();
-        match log {
-            Some(log) => log.close().await,
-            None => Ok(()),
-        }
+        let Some(mut log) = log else { return Ok(()) };
+        // A controller that goes on from here must not wait for this broker's session to end.
+        let fenced = fence_broker(log.image(), self.node_id, self.broker_epoch());
+        log.append(&fenced.records).await?;
+        log.close().await
     }
 
     /// Appends what was decided. The log is taken out meanwhile; after a failure it stays out.

@@ -49,7 +49,11 @@ impl<E: Env> Committer<E> {
                 direct_in_flight: partition.inner.direct.get(),
             })
             .collect();
-        let round = plan::plan(&views, FRAME_BYTES);
+        let limits = plan::RoundLimits {
+            journal_bytes_max: FRAME_BYTES,
+            direct_bytes: plan::DIRECT_BYTES.min(self.inner.journal.batches_bytes_max()),
+        };
+        let round = plan::plan(&views, limits);
         let mut frame =
             Frame { items: Vec::new(), framed: Vec::new(), flush: round.journal_flush };
         for ((partition, pending), route) in work.into_iter().zip(round.routes) {
