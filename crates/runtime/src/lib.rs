@@ -3,6 +3,7 @@
 mod clock;
 mod config;
 mod cpus;
+mod delay;
 mod descriptor;
 mod exec;
 mod groups;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use env::{Disk, Env, Envelope, File, Group, Mesh, OpenMode, ShardId};
+use env::{Disk, Env, Envelope, File, Group, Mesh, OpenMode, ShardId, Stream};
 use evenkeel_runtime::{Config, ShardEnv, Shares, run};
 
 /// Work that takes about `micros`.
@@ -96,12 +96,27 @@ async fn count_messages(env: ShardEnv<u64>, count: Rc<Cell<u64>>) {
     }
 }
 
+/// Sends bytes through the driver's own ring to itself.
+async fn count_echoes(env: ShardEnv<u64>, count: Rc<Cell<u64>>) {
+    let listener = env.listen(([127, 0, 0, 1], 0).into()).expect("it works");
+    let one = env.connect(listener.local_addr()).await.expect("it works");
+    let other = listener.accept().await.expect("it works");
+    let mut buffer = env.pool().buffer(4096).expect("it works");
+    loop {
+        one.write_all(vec![buf::Sealed::of_static(b"echo")]).await.expect("it works");
+        let (read, back) = other.read(buffer, 0, 4).await;
+        assert_eq!(read.expect("it works"), 4);
+        buffer = back;
+        count.set(count.get() + 1);
+    }
+}
+
 fn envelope(env: &ShardEnv<u64>, message: u64) -> Envelope<u64> {
     let (from, group) = (env.shard(), Group::Produce);
     Envelope { from, group, depth: 0, deadline: None, trace: 0, message }
 }
 
-/// monoio 0.2.4 with a root that wakes itself: completions, timers and foreign wakes starve.
+/// monoio 0.2.4 with a root that wakes itself: what comes through its ring starves.
 #[test]
 fn self_wake_io_starvation() {
     let dir = tempfile::tempdir().unwrap();
@@ -128,18 +143,19 @@ fn self_wake_io_starvation() {
             let stop = Rc::new(Cell::new(false));
             let hogs = [Group::Compaction, Group::Recovery, Group::Produce]
                 .map(|group| spawn_hog(&env, group, &stop));
-            let counts: [Rc<Cell<u64>>; 4] = std::array::from_fn(|_| Rc::default());
-            let [reads, ticks, rings, messages] = counts.clone();
+            let counts: [Rc<Cell<u64>>; 5] = std::array::from_fn(|_| Rc::default());
+            let [reads, ticks, rings, messages, echoes] = counts.clone();
             env.spawn(Group::Fetch, count_reads(env.clone(), reads));
             env.spawn(Group::Fetch, count_ticks(env.clone(), ticks));
             env.spawn(Group::Coordinator, count_rings(outside, rings));
             env.spawn(Group::Coordinator, count_messages(env.clone(), messages));
+            env.spawn(Group::Fetch, count_echoes(env.clone(), echoes));
             let mut turns = 0;
             while counts.iter().any(|count| count.get() < 50) {
                 env.sleep(Duration::from_millis(10)).await;
                 turns += 1;
                 let counts: Vec<u64> = counts.iter().map(|count| count.get()).collect();
-                assert!(turns < 1000, "reads, ticks, wakes, messages served: {counts:?}");
+                assert!(turns < 1000, "reads, ticks, wakes, messages, echoes served: {counts:?}");
             }
             let counters = env.counters();
             over.store(true, Ordering::Relaxed);
@@ -226,6 +242,30 @@ fn yields_follow_the_turn() {
             env.yield_if_needed().await;
         }
         assert!(5 <= other.get(), "the other task of the group ran {} times", other.get());
+    })
+    .unwrap();
+}
+
+/// An answer leaves at the switch to another group, not at the end of that group's turn.
+#[test]
+fn submissions_do_not_wait_for_the_next_groups_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    run(Config::new(1, dir.path().to_path_buf()), |env: ShardEnv<u64>| async move {
+        let listener = env.listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let stream = env.connect(listener.local_addr()).await.unwrap();
+        let _other = listener.accept().await.unwrap();
+        let stop = Rc::new(Cell::new(false));
+        let rounds = spawn_hog(&env, Group::Compaction, &stop);
+        let mut waited = Vec::new();
+        for _ in 0..200 {
+            env.sleep(Duration::from_micros(300)).await;
+            let before = rounds.get();
+            stream.write_all(vec![buf::Sealed::of_static(b"answer")]).await.unwrap();
+            waited.push(rounds.get() - before);
+        }
+        stop.set(true);
+        waited.sort_unstable();
+        assert!(waited[100] <= 1, "rounds of the hog during a write: {waited:?}");
     })
     .unwrap();
 }

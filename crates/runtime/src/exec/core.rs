@@ -19,6 +19,7 @@ use sched::Shares;
 use sched::cpu::{CpuPolicy, Params};
 
 use super::{Meta, RingMap, task};
+use crate::delay::Delay;
 use crate::remote::{self, Remote};
 use crate::timer::Timers;
 use crate::{clock, groups, watchdog};
@@ -26,6 +27,8 @@ use crate::{clock, groups, watchdog};
 const GROUPS: usize = Group::ALL.len();
 /// The most calls of `should_yield` between two looks at the clock.
 const STRIDE_MAX: u32 = 8;
+/// After a poll longer than this, it is asked whether the operating system ran somebody else.
+const SUSPICIOUS_NS: u64 = 1_000_000;
 /// The stride grows while calls come closer together than this.
 const STRIDE_GROWS_BELOW_NS: u64 = 1_000;
 /// The stride falls back to one when calls are further apart than this.
@@ -57,6 +60,9 @@ pub struct Counters {
     pub spins_won: u64,
     /// Polls that took longer than [`crate::STALL_NS`].
     pub stalls: u64,
+    /// Nanoseconds in which the operating system ran others, as far as they were noticed; charged
+    /// to nobody.
+    pub delayed_ns: u64,
 }
 
 /// One shard's executor.
@@ -79,6 +85,7 @@ pub(crate) struct Core {
     done: Cell<bool>,
     /// The driver's ring and the storage ring, where they could be mapped.
     maps: OnceCell<[RingMap; 2]>,
+    delay: Delay,
     pub(crate) timers: Timers,
     pub(crate) stopped: Signal,
     counters: Cell<Counters>,
@@ -102,6 +109,7 @@ impl Core {
             running: Cell::new(None),
             done: Cell::new(false),
             maps: OnceCell::new(),
+            delay: Delay::of_this_thread(),
             timers: Timers::default(),
             stopped: Signal::new(),
             counters: Cell::default(),
@@ -205,6 +213,7 @@ impl Core {
     /// submissions behind, or nothing is runnable. True if anything ran.
     pub(super) fn run(&self, foreground_in_flight: bool) -> bool {
         let mut now_ns = clock::now_ns();
+        self.delay.refresh(now_ns);
         let interval_ns = self.policy.borrow().poll_interval_ns(now_ns, foreground_in_flight);
         let trip_ns = now_ns + interval_ns;
         let mut any = false;
@@ -226,6 +235,7 @@ impl Core {
     fn run_group(&self, group: usize, start_ns: u64, until_ns: u64) -> u64 {
         self.until_ns.set(until_ns);
         let mut now_ns = start_ns;
+        let mut delayed_ns = 0;
         let mut counters = self.counters.get();
         counters.switches += 1;
         loop {
@@ -238,18 +248,25 @@ impl Core {
             let end_ns = clock::now_ns();
             self.end_poll();
             counters.polls += 1;
-            if watchdog::STALL_NS < end_ns - now_ns {
-                counters.stalls += 1;
-                watchdog::report(self.remote(), task_group, site, end_ns - now_ns);
+            if SUSPICIOUS_NS < end_ns - now_ns {
+                let lost_ns = self.delay.take_ns().min(end_ns - now_ns);
+                delayed_ns += lost_ns;
+                let took_ns = end_ns - now_ns - lost_ns;
+                if watchdog::STALL_NS < took_ns {
+                    counters.stalls += 1;
+                    watchdog::report(self.remote(), task_group, site, took_ns);
+                }
             }
             now_ns = end_ns;
             if until_ns <= now_ns || self.sees_completions() {
                 break;
             }
         }
+        counters.delayed_ns += delayed_ns;
         self.counters.set(counters);
         let still = !self.queues[group].borrow().is_empty();
-        self.policy.borrow_mut().ran(group, now_ns - start_ns, still, now_ns);
+        let ran_ns = now_ns - start_ns - delayed_ns;
+        self.policy.borrow_mut().ran(group, ran_ns, still, now_ns);
         now_ns
     }
 
