@@ -4,7 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use env::sync::{all_until, oneshot};
-use env::{Env, Group};
+use env::Group;
 use partition::{AckError, AckWait, AppendRefusal, Partition, Placed};
 use record::TopicPartition;
 use wire::ErrorCode;

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use buf::{Buffer, Sealed};
 use env::sync::{Receiver, Signal, oneshot};
-use env::{Env, Group, Stream};
+use env::{Group, Stream};
 use wire::frame::LENGTH_BYTES;
 use wire::{FrameLimits, Refusal, Verdict};
 

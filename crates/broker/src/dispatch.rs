@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use env::{Env, Group};
+use env::Group;
 use wire::api_versions::Features;
 use wire::messages::api_versions_response::{FinalizedFeatureKey, SupportedFeatureKey};
 use wire::messages::string;
@@ -40,7 +40,9 @@ impl<E: World> Shard<E> {
                 Box::pin(async move {
                     match stage_two.await.into_body() {
                         Err(answer) => answer,
-                        Ok(body) => shard.encode(header.version, header.correlation_id, body.into()),
+                        Ok(body) => {
+                            shard.encode(header.version, header.correlation_id, body.into())
+                        }
                     }
                 })
             }
@@ -131,4 +133,3 @@ impl<E: World> Shard<E> {
         }
     }
 }
-

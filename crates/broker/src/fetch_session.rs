@@ -83,6 +83,7 @@ pub enum SessionRefusal {
     WrongEpoch,
 }
 
+#[derive(Debug)]
 struct Session {
     epoch: i32,
     used_ms: u64,
@@ -92,7 +93,7 @@ struct Session {
 }
 
 /// All sessions of one shard.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Sessions {
     by_id: BTreeMap<i32, Session>,
     partitions: usize,

@@ -252,9 +252,11 @@ pub struct EpochQuery {
 /// shards.
 #[must_use]
 pub fn owner(id: TopicPartition, shards: u16) -> ShardId {
-    let seed = id.topic.bytes().iter().fold(0_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-    });
+    let seed = id
+        .topic
+        .bytes()
+        .iter()
+        .fold(0_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3));
     let place = seed.wrapping_add(u64::from(id.partition.unsigned_abs())) % u64::from(shards);
     ShardId(u16::try_from(place).expect("below the number of shards"))
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use env::{Disk, Env, Group, IoFailure, read_all, replace_file};
 use metadata::log::snapshot::{self, SnapshotError, SnapshotId};
-use metadata::log::{BatchError, Replay, ReplayError, Stamp, batches, control_batch, leader_change};
+use metadata::log::{
+    BatchError, Replay, ReplayError, Stamp, batches, control_batch, leader_change,
+};
 use metadata::{Image, Record, Uuid};
 use partition::epochs::Epochs;
 use record::{LeaderEpoch, Offset, TopicId};
@@ -197,8 +199,7 @@ async fn newest_snapshot<E: Env>(
     dir: &Path,
 ) -> Result<Option<(SnapshotId, Vec<u8>)>, MetadataLogError> {
     let entries = env.disk().list(dir).await?;
-    let newest =
-        entries.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).max();
+    let newest = entries.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).max();
     let Some(id) = newest else { return Ok(None) };
     let path = dir.join(id.to_string());
     let bytes = read_all(env, &path, SNAPSHOT_BYTES_MAX, Group::System).await?;

@@ -104,7 +104,7 @@ impl<E: World> Shard<E> {
             let found = self.inner.table.with(id, |slot: &mut Slot<E>| match &slot.state {
                 SlotState::Open(partition) => Found::Open(partition.clone()),
                 SlotState::Opening(signal) => Found::Wait(signal.clone(), signal.seen()),
-                SlotState::Failed(_) => Found::Failed,
+                SlotState::Failed => Found::Failed,
                 SlotState::Closed => {
                     let signal = Signal::new();
                     slot.state = SlotState::Opening(signal.clone());
@@ -121,7 +121,7 @@ impl<E: World> Shard<E> {
                         Ok(partition) => SlotState::Open(partition),
                         Err(why) => {
                             tracing::error!(partition = %id, %why, "partition not opened");
-                            SlotState::Failed(why)
+                            SlotState::Failed
                         }
                     };
                     self.inner.table.with(id, |slot| slot.state = state);
@@ -290,9 +290,8 @@ fn known(
         let dirty_from = held.and_then(|held| held.dirty_from);
         let known = Known {
             start: point.log_start,
-            recovery_point: dirty_from.map_or(point.recovery_point, |from| {
-                from.min(point.recovery_point)
-            }),
+            recovery_point: dirty_from
+                .map_or(point.recovery_point, |from| from.min(point.recovery_point)),
             clean: false,
             tail: match held {
                 Some(_) => None,

@@ -11,9 +11,7 @@ use wire::ErrorCode;
 
 use crate::error_code;
 use crate::fetch_session::Wanted;
-use crate::message::{
-    CallId, EpochQuery, FetchCall, Fetched, FoundOffset, OffsetQuery,
-};
+use crate::message::{CallId, EpochQuery, FetchCall, Fetched, FoundOffset, OffsetQuery};
 use crate::shard::{Shard, World};
 
 /// ListOffsets: the log end (for consumers: the high watermark or the last stable offset).
@@ -85,9 +83,9 @@ impl<E: World> Shard<E> {
             signals.push(self.inner.cancel_seen.after(self.inner.cancel_seen.seen()));
         }
         let any = std::future::poll_fn(|context| {
-            let ready = signals.iter_mut().any(|signal| {
-                std::pin::Pin::new(signal).poll(context).is_ready()
-            });
+            let ready = signals
+                .iter_mut()
+                .any(|signal| std::pin::Pin::new(signal).poll(context).is_ready());
             if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
         });
         race(any, self.env().sleep(limit)).await;
@@ -171,8 +169,7 @@ impl<E: World> Shard<E> {
         let partition = self.open_partition(query.partition, Group::Fetch).await?;
         check_epoch(&partition, query.current_leader_epoch)?;
         let bounds = partition.bounds();
-        let end =
-            if query.committed_only { bounds.last_stable } else { bounds.high_watermark };
+        let end = if query.committed_only { bounds.last_stable } else { bounds.high_watermark };
         let place = |offset: Offset, timestamp_ms| FoundOffset {
             offset: offset.raw(),
             timestamp_ms,
@@ -198,9 +195,8 @@ impl<E: World> Shard<E> {
                 let at =
                     partition.log().find_time(timestamp, Group::ColdRead).await.map_err(read)?;
                 let visible = at.filter(|at| at.offset < end);
-                Ok(visible.map_or(nothing, |at| {
-                    place(at.offset.max(bounds.log_start), at.timestamp_ms)
-                }))
+                Ok(visible
+                    .map_or(nothing, |at| place(at.offset.max(bounds.log_start), at.timestamp_ms)))
             }
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use env::sync::Signal;
-use env::{Env, Envelope, Group, Mesh, ShardId};
+use env::{Envelope, Group, Mesh, ShardId};
 use journal::Replay;
 use journal::checkpoint::Checkpoint;
 use metadata::Image;

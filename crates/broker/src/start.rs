@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use env::sync::all;
-use env::{Env, Group, IoFailure, ShardId};
+use env::{Group, IoFailure, ShardId};
 use journal::checkpoint::{self, Checkpoint, LoadError};
 use journal::{Journal, JournalOptions, ReplayError, RunStart};
 use partition::Committer;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use env::sync::all;
-use env::{Env, Group, ShardId};
+use env::{Group, ShardId};
 use journal::checkpoint;
 use record::TopicPartition;
 
@@ -60,9 +60,10 @@ impl<E: World> Shard<E> {
         let mut ends = Vec::new();
         let image = self.image();
         for partition in self.inner.table.open_ones() {
-            partition.close(Group::System).await.map_err(|trouble| {
-                format!("{} does not close: {trouble:?}", partition.id())
-            })?;
+            partition
+                .close(Group::System)
+                .await
+                .map_err(|trouble| format!("{} does not close: {trouble:?}", partition.id()))?;
             let Some(topic) = image.topic(partition.id().topic) else { continue };
             let bounds = partition.bounds();
             ends.push(Ends {

@@ -35,8 +35,8 @@ pub(crate) enum SlotState<E: Env> {
     Opening(Signal),
     /// Open.
     Open(Partition<E>),
-    /// It could not be opened; the text says why.
-    Failed(String),
+    /// It could not be opened; the log of the broker says why.
+    Failed,
 }
 
 /// A batch that waits, and who waits for it.
@@ -66,10 +66,6 @@ impl<E: Env> Table<E> {
     /// Every id, in order.
     pub(crate) fn ids(&self) -> Vec<TopicPartition> {
         self.slots.borrow().keys().copied().collect()
-    }
-
-    pub(crate) fn contains(&self, id: TopicPartition) -> bool {
-        self.slots.borrow().contains_key(&id)
     }
 
     /// The partition, if it is open.

@@ -61,13 +61,10 @@ impl History {
             Why::Acknowledged => inner.acknowledged += 1,
             Why::Seen => inner.seen += 1,
         }
-        let before = inner
-            .certain
-            .entry((place.clone(), offset))
-            .or_insert_with(|| (value.to_vec(), why));
+        let before =
+            inner.certain.entry((place.clone(), offset)).or_insert_with(|| (value.to_vec(), why));
         assert_eq!(
-            before.0,
-            value,
+            before.0, value,
             "{place:?} offset {offset} held another value before ({:?}), now {why:?}",
             before.1
         );

@@ -1,8 +1,6 @@
 //! Runs of a whole broker: several incarnations on one disk, the power cut between them.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 use std::time::Duration;
 
 use broker::{Limits, Options, Shard, ShardMessage};
@@ -63,7 +61,7 @@ pub fn run(plan: Plan) -> u64 {
     let mut hash = plan.seed;
     for incarnation in 0..plan.cuts {
         let cut_after = 5 + random.below(400);
-        let sim = machine(plan, random.next(), Some(cut_after), image.take());
+        let sim = machine(plan, random.draw(), Some(cut_after), image.take());
         let outcome = sim.run(incarnation_of(&sim, plan, incarnation, history.clone()));
         hash = hash.rotate_left(7) ^ sim.trace_hash();
         // Whether it came to the cut or not: the power goes now.
@@ -78,7 +76,7 @@ pub fn run(plan: Plan) -> u64 {
         image = Some(sim.cut_power());
     }
     for _ in 0..2 {
-        let sim = machine(plan, random.next(), None, image.take());
+        let sim = machine(plan, random.draw(), None, image.take());
         match sim.run(read_everything(&sim, plan, history.clone())) {
             Outcome::Done(()) => {}
             Outcome::Cut => unreachable!("no cut was asked for"),
@@ -135,12 +133,7 @@ fn options() -> Options {
 
 const TOPIC: &str = "records";
 
-async fn incarnation_of(
-    sim: &Sim<ShardMessage>,
-    plan: Plan,
-    incarnation: u32,
-    history: History,
-) {
+async fn incarnation_of(sim: &Sim<ShardMessage>, plan: Plan, incarnation: u32, history: History) {
     let shards = start(sim, plan.shards).await;
     let connect = |n: u16| {
         let (shard, env) = &shards[usize::from(n % plan.shards)];
@@ -249,7 +242,6 @@ async fn consume(
 /// Reads every partition of a recovered broker and holds it against the history.
 async fn read_everything(sim: &Sim<ShardMessage>, plan: Plan, history: History) {
     let shards = start(sim, plan.shards).await;
-    let found: Rc<RefCell<BTreeMap<i32, Vec<(i64, Vec<u8>)>>>> = Rc::default();
     let (shard, env) = &shards[0];
     let mut client = Client::connect(&sim.client_env(), shard, env);
     let connected = "nothing ends this connection";
@@ -259,6 +251,7 @@ async fn read_everything(sim: &Sim<ShardMessage>, plan: Plan, history: History) 
     };
     for partition in 0..plan.partitions {
         let mut offset = 0;
+        let mut found = Vec::new();
         loop {
             let fetched = client.fetch(topic, partition, offset, 0).await.expect(connected);
             assert_eq!(fetched.error, 0, "seed {}: fetch from {offset}", plan.seed);
@@ -267,11 +260,9 @@ async fn read_everything(sim: &Sim<ShardMessage>, plan: Plan, history: History) 
                 break;
             };
             offset = last + 1;
-            found.borrow_mut().entry(partition).or_default().extend(fetched.records);
+            found.extend(fetched.records);
         }
-        let found = found.borrow();
-        let records = found.get(&partition).map_or(&[][..], Vec::as_slice);
-        history.check(&(TOPIC.to_owned(), partition), records);
+        history.check(&(TOPIC.to_owned(), partition), &found);
     }
 }
 
@@ -281,7 +272,7 @@ pub struct Random(pub u64);
 
 impl Random {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -290,6 +281,6 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound.max(1)
+        self.draw() % bound.max(1)
     }
 }

@@ -12,12 +12,15 @@ use wire::messages::{
 use crate::error_code;
 use crate::shard::{Shard, World};
 
+/// What is to be done to one resource.
+type Alteration = AlterRequest<(AlterOp, Option<String>)>;
+
 impl<E: World> Shard<E> {
     pub(crate) async fn alter_configs(
         &self,
         request: IncrementalAlterConfigsRequestData,
     ) -> IncrementalAlterConfigsResponseData {
-        let parsed: Vec<Option<AlterRequest<(AlterOp, Option<String>)>>> =
+        let parsed: Vec<Option<Alteration>> =
             request.resources.iter().map(alter_request).collect();
         let good: Vec<_> = parsed.iter().flatten().cloned().collect();
         let outcomes = self
@@ -62,9 +65,7 @@ fn told(outcome: Option<Result<(), AlterWhy>>) -> (ErrorCode, Option<String>) {
 }
 
 /// `None` if an operation has a number that does not exist.
-fn alter_request(
-    resource: &AlterConfigsResource,
-) -> Option<AlterRequest<(AlterOp, Option<String>)>> {
+fn alter_request(resource: &AlterConfigsResource) -> Option<Alteration> {
     let changes = resource
         .configs
         .iter()

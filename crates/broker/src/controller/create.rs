@@ -1,8 +1,7 @@
 //! CreateTopics (19), CreatePartitions (37), and topics that clients create by asking about them.
 
-use env::Env;
 use metadata::controller::{
-    CreateTopicWhy, CreatedTopic, CreatePartitionsWhy, MorePartitions, NewTopic, create_partitions,
+    CreatePartitionsWhy, CreateTopicWhy, CreatedTopic, MorePartitions, NewTopic, create_partitions,
     create_topics,
 };
 use wire::ErrorCode;

@@ -69,8 +69,7 @@ impl<E: Env> Controller<E> {
         let epoch = sole(&decision)?;
         log.append(&decision.records).await?;
         let start = if clean { Start::Clean } else { Start::Unclean };
-        let elected =
-            elect_at_start(log.image(), identity.node_id, identity.directory_id, start);
+        let elected = elect_at_start(log.image(), identity.node_id, identity.directory_id, start);
         log.append(&elected).await?;
         let unfenced = unfence_broker(log.image(), identity.node_id, epoch);
         sole(&unfenced)?;

@@ -37,10 +37,7 @@ fn started() -> Sessions {
 fn a_session_remembers_what_is_wanted() {
     let mut sessions = started();
     let plan = sessions.begin(place(1), vec![(tp(1), from(9))], &[tp(0)], 6, 0).unwrap();
-    assert_eq!(
-        plan,
-        Plan::Session { id: 5, incremental: true, wanted: vec![(tp(1), from(9))] }
-    );
+    assert_eq!(plan, Plan::Session { id: 5, incremental: true, wanted: vec![(tp(1), from(9))] });
     assert_eq!(sessions.begin(place(1), vec![], &[], 6, 0), Err(SessionRefusal::WrongEpoch));
     assert!(sessions.begin(place(2), vec![], &[], 6, 0).is_ok());
     let unknown = SessionPlace { id: 77, epoch: 1 };

@@ -128,7 +128,9 @@ impl<E: World> Shard<E> {
         for kind in kinds {
             match kind {
                 TOPIC => {
-                    found.extend(image.topics_by_name().map(|topic| (TOPIC, topic.name.to_string())));
+                    found.extend(
+                        image.topics_by_name().map(|topic| (TOPIC, topic.name.to_string())),
+                    );
                 }
                 BROKER | BROKER_LOGGER => {
                     found.extend(image.brokers().keys().map(|id| (kind, id.to_string())));

@@ -1,7 +1,7 @@
 //! What the image says: Metadata (3), DescribeCluster (60), DescribeTopicPartitions (75),
 //! ListPartitionReassignments (46).
 
-use env::{Env, Group};
+use env::Group;
 use metadata::Image;
 use metadata::image::{Partition, Topic};
 use record::TopicId;
@@ -17,7 +17,8 @@ use wire::messages::metadata_response::{
 use wire::messages::{
     DescribeClusterRequestData, DescribeClusterResponseData, DescribeTopicPartitionsRequestData,
     DescribeTopicPartitionsResponseData, ListPartitionReassignmentsRequestData,
-    ListPartitionReassignmentsResponseData, MetadataRequestData, MetadataResponseData, string, uuid,
+    ListPartitionReassignmentsResponseData, MetadataRequestData, MetadataResponseData, string,
+    uuid,
 };
 
 use crate::message::Call;
@@ -161,7 +162,8 @@ impl<E: World> Shard<E> {
         names.sort();
         names.dedup();
         let cursor = request.cursor.as_ref();
-        let from = cursor.map(|cursor| (cursor.topic_name.as_str().to_owned(), cursor.partition_index));
+        let from =
+            cursor.map(|cursor| (cursor.topic_name.as_str().to_owned(), cursor.partition_index));
         let mut left = request.response_partition_limit.clamp(1, PARTITIONS_MAX);
         let mut topics = Vec::new();
         let mut next_cursor = None;

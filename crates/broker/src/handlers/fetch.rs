@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use env::sync::{all, race};
-use env::{Env, Group, ShardId};
+use env::{Group, ShardId};
 use metadata::Image;
 use record::{LeaderEpoch, TopicPartition};
 use wire::ErrorCode;
@@ -71,11 +71,7 @@ impl<E: World> Shard<E> {
         self.fetch_answer(work, fetched)
     }
 
-    fn plan_fetch(
-        &self,
-        version: i16,
-        request: &FetchRequestData,
-    ) -> Result<Work, SessionRefusal> {
+    fn plan_fetch(&self, version: i16, request: &FetchRequestData) -> Result<Work, SessionRefusal> {
         let image = self.image();
         let mut added = Vec::new();
         let mut unknown = Vec::new();
@@ -98,8 +94,11 @@ impl<E: World> Shard<E> {
                             name: topic.topic.as_str().to_owned(),
                             id: topic.topic_id.to_bytes(),
                         };
-                        let code =
-                            other.as_ref().err().copied().unwrap_or(ErrorCode::UnknownTopicOrPartition);
+                        let code = other
+                            .as_ref()
+                            .err()
+                            .copied()
+                            .unwrap_or(ErrorCode::UnknownTopicOrPartition);
                         unknown.push((named, partition.partition, code));
                     }
                 }
@@ -160,10 +159,8 @@ impl<E: World> Shard<E> {
         by_owner: BTreeMap<ShardId, Vec<(TopicPartition, Wanted)>>,
         call: &FetchCall,
     ) -> Vec<Fetched> {
-        let deadline = self
-            .env()
-            .now()
-            .plus(std::time::Duration::from_millis(u64::from(call.max_wait_ms)));
+        let deadline =
+            self.env().now().plus(std::time::Duration::from_millis(u64::from(call.max_wait_ms)));
         loop {
             let asks = by_owner
                 .iter()
@@ -171,9 +168,8 @@ impl<E: World> Shard<E> {
                 .collect();
             let fetched: Vec<Fetched> = all(asks).await.into_iter().flatten().collect();
             let bytes: usize = fetched.iter().map(Fetched::len_bytes).sum();
-            let failed = fetched
-                .iter()
-                .any(|one| one.code != ErrorCode::None || one.diverging.is_some());
+            let failed =
+                fetched.iter().any(|one| one.code != ErrorCode::None || one.diverging.is_some());
             let left = deadline.since(self.env().now());
             if call.min_bytes <= bytes || failed || left.is_zero() {
                 return within_budget(call, fetched);
@@ -214,9 +210,8 @@ impl<E: World> Shard<E> {
         let mut receivers: Vec<_> =
             sent.into_iter().map(|(_, pending)| Box::pin(pending.receiver)).collect();
         let remote = std::future::poll_fn(|context| {
-            let ready = receivers
-                .iter_mut()
-                .any(|receiver| receiver.as_mut().poll(context).is_ready());
+            let ready =
+                receivers.iter_mut().any(|receiver| receiver.as_mut().poll(context).is_ready());
             if ready { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
         });
         match local {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use env::sync::all;
-use env::{Disk, Env, Group, ShardId};
+use env::{Disk, Group, ShardId};
 use record::TopicPartition;
 use wire::ErrorCode;
 use wire::messages::describe_log_dirs_response::{
@@ -25,7 +25,8 @@ impl<E: World> Shard<E> {
             for partition in topic.partitions.keys().copied() {
                 let wanted = request.topics.as_ref().is_none_or(|topics| {
                     topics.iter().any(|asked| {
-                        asked.topic.as_str() == &*topic.name && asked.partitions.contains(&partition)
+                        asked.topic.as_str() == &*topic.name
+                            && asked.partitions.contains(&partition)
                     })
                 });
                 if wanted {

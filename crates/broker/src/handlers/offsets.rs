@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use env::sync::all;
-use env::{Env, Group, ShardId};
+use env::{Group, ShardId};
 use record::{Offset, TopicPartition};
 use wire::ErrorCode;
 use wire::messages::delete_records_response::{

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use env::sync::{Receiver, all};
-use env::{Env, Group, ShardId};
+use env::{Group, ShardId};
 use metadata::Image;
 use record::{Refusal, Rules, TopicPartition, validate};
 use wire::ErrorCode;
@@ -13,7 +13,7 @@ use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use wire::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, PartitionProduceResponse, TopicProduceResponse,
 };
-use wire::messages::{Bytes, ProduceRequestData, ProduceResponseData, string};
+use wire::messages::{ProduceRequestData, ProduceResponseData, string};
 
 use crate::append::failure;
 use crate::connection::Answer;
@@ -68,7 +68,8 @@ impl<E: World> Shard<E> {
             topics: request.topic_data,
             slots: Vec::new(),
         };
-        let parts = self.validate_all(&mut work, acks.is_none(), request.transactional_id.is_some());
+        let parts =
+            self.validate_all(&mut work, acks.is_none(), request.transactional_id.is_some());
         let waits = self.hand_over(parts, work.acks, timeout_ms).await;
         let shard = self.clone();
         async move {
@@ -129,7 +130,7 @@ impl<E: World> Shard<E> {
         if !found.has_partition(data.index) {
             return Err(Outcome::Failed(failure(ErrorCode::UnknownTopicOrPartition)));
         }
-        let batch = data.records.clone().unwrap_or_else(Bytes::new);
+        let batch = data.records.clone().unwrap_or_default();
         let checked = validate(&batch, rules, self.env().wall_ms())
             .map_err(|refusal| Outcome::Refused(Box::new(refusal)))?;
         let partition = TopicPartition { topic: found.id, partition: data.index };
@@ -150,8 +151,7 @@ impl<E: World> Shard<E> {
                 waits.push(wait_here(self.append(call)));
             } else {
                 let call = Call::Produce(call);
-                let sent =
-                    self.inner.calls.send(self.env(), owner, Group::Produce, call).await;
+                let sent = self.inner.calls.send(self.env(), owner, Group::Produce, call).await;
                 waits.push(wait_there(sent.receiver));
             }
         }
@@ -250,8 +250,7 @@ fn partition_response(slot: Slot, version: i16) -> PartitionProduceResponse {
         None => failed(ErrorCode::RequestTimedOut, None),
         Some(Outcome::Failed(failure)) => failed(failure.code, failure.message),
         Some(Outcome::Refused(refusal)) => {
-            let mut response =
-                failed(error_code::of_refusal(&refusal), Some(refusal.to_string()));
+            let mut response = failed(error_code::of_refusal(&refusal), Some(refusal.to_string()));
             if 8 <= version {
                 response.record_errors = error_code::record_errors(&refusal)
                     .into_iter()

@@ -43,8 +43,7 @@ impl<E: World> Shard<E> {
                 self.inner.producer_ids.set((next + 1, end));
                 return Ok(next);
             }
-            let reply =
-                self.ask(crate::controller::SHARD, Group::Produce, Call::ProducerIds).await;
+            let reply = self.ask(crate::controller::SHARD, Group::Produce, Call::ProducerIds).await;
             let Some(Reply::ProducerIds(block)) = reply else {
                 return Err(ErrorCode::CoordinatorNotAvailable);
             };
