@@ -9,6 +9,8 @@ use std::process::ExitCode;
 
 use broker::{Limits, Options, ShardMessage};
 use env::std_world::{Alone, StdEnv};
+use env::{Env, Group};
+use journal::checkpoint::Checkpoint;
 use metadata::kafka_files::{CLEAN_SHUTDOWN, META_PROPERTIES, decode_meta_properties};
 
 use crate::{print, start};
@@ -33,9 +35,18 @@ pub(super) fn close(dir: &Path) -> Result<String, String> {
     let env: Alone<ShardMessage> = Alone::new(StdEnv::new(dir, MEMORY_BYTES));
     env.block_on(async {
         let shard = broker::start(env.clone(), options).await.map_err(|error| error.to_string())?;
-        shard.stop().await.map_err(|why| format!("the stop was not clean: {why}"))
+        shard.stop().await.map_err(|why| format!("the stop was not clean: {why}"))?;
+        remove_journals(&env).await
     })?;
     Ok(format!("{} is closed: Apache Kafka can start on it", dir.display()))
+}
+
+/// After the clean stop all that the journals hold is in flushed segments.
+async fn remove_journals(env: &impl Env) -> Result<(), String> {
+    let nothing = Checkpoint::default();
+    let replay = journal::replay(env, &nothing, Group::System).await;
+    let replay = replay.map_err(|error| error.to_string())?;
+    replay.old_files().retire(env).await.map_err(|error| error.to_string())
 }
 
 /// As a server would be started on it; nothing is advertised to anybody.

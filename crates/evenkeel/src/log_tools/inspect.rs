@@ -14,11 +14,16 @@ use crate::print;
 
 /// Shows the directory on stdout.
 pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
+    print(inspected(dir)?.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What is shown of the directory.
+pub(super) fn inspected(dir: &Path) -> Result<String, String> {
     let env = super::world(dir)?;
     let in_use = super::is_in_use(dir);
     let report = env.block_on(gather::gather(&env)).map_err(|failure| failure.to_string())?;
-    print(text::render(dir, in_use, &report).trim_end());
-    Ok(ExitCode::SUCCESS)
+    Ok(text::render(dir, in_use, &report))
 }
 
 /// Everything that is shown.

@@ -32,15 +32,23 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
             "{dir} is in use: what a broker writes cannot be judged; stop it first"
         ));
     }
-    let findings = env
-        .block_on(async {
-            let found = directory::read(&env).await?;
-            let progress = Progress::on_stderr(bytes_to_read(&found));
-            verify(&env, &found, progress).await
-        })
-        .map_err(|failure| failure.to_string())?;
-    print(findings.render().trim_end());
-    Ok(if findings.is_damaged() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let (text, damaged) = verified(&env, Progress::on_stderr)?;
+    print(text.trim_end());
+    Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is printed, and whether anything is damaged. `progress` is told how many bytes are to be read.
+pub(super) fn verified(
+    env: &StdEnv,
+    progress: impl FnOnce(u64) -> Progress,
+) -> Result<(String, bool), String> {
+    let findings = env.block_on(async {
+        let found = directory::read(env).await?;
+        let progress = progress(bytes_to_read(&found));
+        verify(env, &found, progress).await
+    });
+    let findings = findings.map_err(|failure: IoFailure| failure.to_string())?;
+    Ok((findings.render(), findings.is_damaged()))
 }
 
 /// What every check needs: where it reads, and where it says what it found.

@@ -67,12 +67,13 @@ impl Verifier {
         match small_file(&self.env, &path, decode_leader_epochs).await? {
             None => {}
             Some(Err(what)) => self.findings.damage(place, what),
-            Some(Ok(epochs)) => {
-                if self.clean && epochs.last().is_some_and(|last| end < last.start) {
-                    let what = format!("an epoch begins beyond the log's end {}", end.raw());
-                    self.findings.damage(place, what);
-                }
+            Some(Ok(epochs))
+                if self.clean && epochs.last().is_some_and(|last| end < last.start) =>
+            {
+                let what = format!("an epoch begins beyond the log's end {}", end.raw());
+                self.findings.damage(place, what);
             }
+            Some(Ok(_)) => {}
         }
         Ok(())
     }

@@ -1,7 +1,5 @@
 //! Every batch of every segment of a log, and the indexes beside them.
 
-use std::path::Path;
-
 use env::{Group, IoFailure, read_all};
 use record::layout::HEADER_LEN;
 use record::{Header, Offset, crc_is_right};
@@ -158,7 +156,9 @@ impl Verifier {
         while position < reader.len() {
             let what = match next_batch(&mut reader, position, walk).await? {
                 Ok(header) => {
-                    self.take(&mut reader, &path, position, header, walk, seen).await?;
+                    let place = Place::file(&path).at(position);
+                    let batch = reader.at(position, header.len).await?;
+                    self.take(place, batch, (position, header), walk, seen);
                     position += header.len as u64;
                     self.progress.add(header.len as u64);
                     continue;
@@ -185,18 +185,17 @@ impl Verifier {
         Ok(())
     }
 
-    /// Takes the batch at `position`, whose header belongs there and whose checksum is right.
-    async fn take(
+    /// Takes the batch at `position`, which belongs there and whose checksum is right.
+    fn take(
         &mut self,
-        reader: &mut Reader,
-        path: &Path,
-        position: u64,
-        header: Header,
+        place: Place,
+        batch: &[u8],
+        (position, header): (u64, Header),
         walk: &mut Walk,
         seen: &mut Seen,
-    ) -> Result<(), IoFailure> {
-        let place = Place::file(path).at(position).offset(header.base_offset);
-        match batch::check(&header, reader.at(position, header.len).await?) {
+    ) {
+        let place = place.offset(header.base_offset);
+        match batch::check(&header, batch) {
             Ok(records) => self.findings.records += records,
             Err(what) => self.findings.damage(place.clone(), what),
         }
@@ -213,7 +212,6 @@ impl Verifier {
         if let Some(times) = &mut seen.times {
             times.batch(&header);
         }
-        Ok(())
     }
 }
 
