@@ -263,3 +263,30 @@ fn tasks_that_still_wait_are_dropped_at_the_end() {
     });
     assert_eq!(count.load(std::sync::atomic::Ordering::Relaxed), 20);
 }
+
+/// Each end of a connection waits; then all of them are closed without a trip to the driver.
+#[test]
+fn more_completions_than_the_ring_holds_are_not_lost() {
+    one(|env| async move {
+        let listener = env.listen(loopback()).unwrap();
+        let ended = Rc::new(Cell::new(0));
+        let mut streams = Vec::new();
+        for _ in 0..400 {
+            let one = env.connect(listener.local_addr()).await.unwrap();
+            let other = listener.accept().await.unwrap();
+            for end in [one.clone(), other] {
+                let ended = Rc::clone(&ended);
+                env.spawn(Group::Fetch, async move {
+                    end.readable().await.unwrap();
+                    ended.set(ended.get() + 1);
+                });
+            }
+            streams.push(one);
+        }
+        env.sleep(Duration::from_millis(1)).await;
+        streams.iter().for_each(Stream::close);
+        while ended.get() < 800 {
+            env.sleep(Duration::from_millis(1)).await;
+        }
+    });
+}

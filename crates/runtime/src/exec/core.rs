@@ -73,6 +73,8 @@ pub(crate) struct Core {
     /// Wakers of all tasks that live, to wake and drop them at the end.
     tasks: RefCell<Vec<Option<Waker>>>,
     free_tasks: RefCell<Vec<usize>>,
+    /// The clock as it was last read; at most a poll old while tasks run.
+    now_ns: Cell<u64>,
     /// The running group gives way at this time.
     until_ns: Cell<u64>,
     stride: Cell<u32>,
@@ -100,6 +102,7 @@ impl Core {
             queues: std::array::from_fn(|_| RefCell::default()),
             tasks: RefCell::default(),
             free_tasks: RefCell::default(),
+            now_ns: Cell::new(0),
             until_ns: Cell::new(0),
             stride: Cell::new(1),
             stride_left: Cell::new(1),
@@ -176,7 +179,7 @@ impl Core {
         queue.push_back(task);
         if queue.len() == 1 {
             drop(queue);
-            self.policy.borrow_mut().wake(group, clock::now_ns());
+            self.policy.borrow_mut().wake(group, self.now_ns.get());
         }
         if self.is_idle.replace(false)
             && let Some(root) = self.root.borrow().as_ref()
@@ -187,6 +190,7 @@ impl Core {
 
     /// Takes tasks that other threads woke, and the request to stop.
     pub(super) fn collect(&self) -> bool {
+        self.now_ns.set(clock::now_ns());
         let mut any = false;
         while let Some(task) = self.remote().take_injected() {
             self.push(task);
@@ -212,7 +216,7 @@ impl Core {
     /// Runs tasks until the poll interval is over, completions wait, a group switch would leave
     /// submissions behind, or nothing is runnable. True if anything ran.
     pub(super) fn run(&self, foreground_in_flight: bool) -> bool {
-        let mut now_ns = clock::now_ns();
+        let mut now_ns = self.now_ns.get();
         self.delay.refresh(now_ns);
         let interval_ns = self.policy.borrow().poll_interval_ns(now_ns, foreground_in_flight);
         let trip_ns = now_ns + interval_ns;
@@ -246,6 +250,7 @@ impl Core {
             self.begin_poll(task_group, site, now_ns);
             task.run();
             let end_ns = clock::now_ns();
+            self.now_ns.set(end_ns);
             self.end_poll();
             counters.polls += 1;
             if SUSPICIOUS_NS < end_ns - now_ns {

@@ -275,7 +275,14 @@ impl Root {
             if ran {
                 self.note_work();
             }
-            if self.core.has_runnable() || self.core.sees_completions() {
+            if self.core.has_runnable() {
+                return self.go_to_driver(context);
+            }
+            if self.core.sees_completions() {
+                // What is in the storage ring already needs no system call.
+                if self.storage.has_completions() {
+                    continue;
+                }
                 return self.go_to_driver(context);
             }
             if self.should_spin() {
