@@ -156,14 +156,17 @@ impl<E: Env> Partition<E> {
         }
         match self.inner.state.borrow().producers.check(header)? {
             Sequencing::Append => Ok(None),
-            Sequencing::Duplicate(AppendedBatch { first_offset, last_offset, timestamp_ms, .. }) => {
-                Ok(Some(Placed {
-                    base: first_offset,
-                    next: last_offset.plus(1),
-                    timestamp_ms,
-                    duplicate: true,
-                }))
-            }
+            Sequencing::Duplicate(AppendedBatch {
+                first_offset,
+                last_offset,
+                timestamp_ms,
+                ..
+            }) => Ok(Some(Placed {
+                base: first_offset,
+                next: last_offset.plus(1),
+                timestamp_ms,
+                duplicate: true,
+            })),
         }
     }
 

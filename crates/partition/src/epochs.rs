@@ -133,7 +133,8 @@ impl Epochs {
         let mut epochs = Epochs::default();
         let mut read = 0;
         for (index, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let entry = parse_entry(line).ok_or(malformed(index + 3, "epoch and offset expected"))?;
+            let entry =
+                parse_entry(line).ok_or(malformed(index + 3, "epoch and offset expected"))?;
             epochs.assign(entry.0, entry.1);
             read += 1;
         }

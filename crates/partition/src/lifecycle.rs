@@ -27,9 +27,7 @@ impl From<DeleteRecordsError> for FetchError {
     fn from(error: DeleteRecordsError) -> FetchError {
         match error {
             DeleteRecordsError::OutOfRange => FetchError::OutOfRange,
-            DeleteRecordsError::NotLeader | DeleteRecordsError::Journal(_) => {
-                FetchError::NotLeader
-            }
+            DeleteRecordsError::NotLeader | DeleteRecordsError::Journal(_) => FetchError::NotLeader,
         }
     }
 }
@@ -79,13 +77,8 @@ impl<E: Env> Partition<E> {
                 largest_timestamp_ms: segment.largest_timestamp_ms.unwrap_or(i64::MAX),
             })
             .collect();
-        let decided = retention::decide(
-            &extents,
-            rule,
-            bounds.log_start,
-            bounds.high_watermark,
-            now_ms,
-        );
+        let decided =
+            retention::decide(&extents, rule, bounds.log_start, bounds.high_watermark, now_ms);
         let Retain::From { start, .. } = decided else { return Ok(false) };
         if bounds.log_start < start {
             committer.note_start(self, start).await?;

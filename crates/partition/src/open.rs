@@ -81,8 +81,7 @@ impl<E: Env> Partition<E> {
         let existing = env.disk().stat(dir).await?.is_some();
         let start = options.known.start;
         let log = if existing {
-            let (log, opened) =
-                Log::open(env, dir, options.log, options.known, group).await?;
+            let (log, opened) = Log::open(env, dir, options.log, options.known, group).await?;
             recovered.scanned_bytes = opened.scanned_bytes;
             recovered.damage = opened.damage;
             log
@@ -91,7 +90,8 @@ impl<E: Env> Partition<E> {
             beside::write_topic_id(env, dir, id.topic).await?;
             log
         };
-        let epochs = if existing { beside::read_epochs(env, dir).await? } else { Epochs::default() };
+        let epochs =
+            if existing { beside::read_epochs(env, dir).await? } else { Epochs::default() };
         let partition = Partition::around(env, id, dir, log, epochs, &options);
         if existing {
             partition.rebuild_state().await?;
@@ -139,6 +139,7 @@ impl<E: Env> Partition<E> {
                 state: RefCell::new(state),
                 moved: Signal::new(),
                 direct: Cell::new(false),
+                framing: Cell::new(false),
                 queued: Cell::new(false),
             }),
         }

@@ -31,6 +31,8 @@ pub(crate) struct Inner<E: Env> {
     pub(crate) moved: Signal,
     /// A direct write to the segment is in flight: nothing goes to the journal meanwhile.
     pub(crate) direct: Cell<bool>,
+    /// A journal frame with something of this partition is being committed.
+    pub(crate) framing: Cell<bool>,
     /// Whether it waits in the committer's queue.
     pub(crate) queued: Cell<bool>,
 }

@@ -125,9 +125,8 @@ impl Producers {
             };
         }
         let last = sequence_after(first, header.last_offset_delta);
-        let same = |batch: &&AppendedBatch| {
-            batch.first_sequence == first && batch.last_sequence == last
-        };
+        let same =
+            |batch: &&AppendedBatch| batch.first_sequence == first && batch.last_sequence == last;
         if let Some(batch) = producer.batches.iter().find(same) {
             return Ok(Sequencing::Duplicate(*batch));
         }

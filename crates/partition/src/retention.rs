@@ -60,9 +60,7 @@ pub fn decide(
 ) -> Retain {
     let committed = |extent: &&Extent| extent.next <= high_watermark && 0 < extent.len_bytes;
     let aged = |extent: &&Extent| {
-        rule.max_age_ms.is_some_and(|age| {
-            age < now_ms.saturating_sub(extent.largest_timestamp_ms)
-        })
+        rule.max_age_ms.is_some_and(|age| age < now_ms.saturating_sub(extent.largest_timestamp_ms))
     };
     let last_aged = extents.iter().take_while(|e| committed(e) && aged(e)).last();
     if let Some(extent) = last_aged {

@@ -162,7 +162,8 @@ mod tests {
             batches: VecDeque::from([batch]),
         };
         producers.insert(4000, producer.clone());
-        let open = Producer { transaction_start: Some(at(3)), batches: VecDeque::new(), ..producer };
+        let open =
+            Producer { transaction_start: Some(at(3)), batches: VecDeque::new(), ..producer };
         producers.insert(4001, open);
         producers
     }

@@ -91,10 +91,12 @@ impl History {
             if at != place {
                 break;
             }
-            assert_eq!(
-                by_offset.get(offset).copied(),
-                Some(value),
-                "{place:?} offset {offset}: {why:?} but not there after recovery"
+            let there = by_offset.get(offset).copied();
+            assert!(
+                there == Some(value),
+                "{place:?} offset {offset}: {} was {why:?}, after recovery there is {}",
+                label(value),
+                there.map_or("nothing".to_owned(), |other| label(other)),
             );
         }
         let nothing = Vec::new();
@@ -104,12 +106,18 @@ impl History {
         let mut last_of: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
         for (offset, value) in found {
             let at = order.get(value).unwrap_or_else(|| {
-                panic!("{place:?} offset {offset}: a value that nobody sent: {value:?}")
+                panic!("{place:?} offset {offset}: a value that nobody sent: {}", label(value))
             });
             let producer = value.iter().copied().take_while(|byte| *byte != b'-').collect();
             if let Some(before) = last_of.insert(producer, *at) {
-                assert!(before < *at, "{place:?} offset {offset}: {value:?} twice or out of order");
+                assert!(before < *at, "{place:?} offset {offset}: {} twice or out of order", label(value));
             }
         }
     }
+}
+
+/// The beginning of a value, which names it.
+fn label(value: &[u8]) -> String {
+    let len = value.len().min(16);
+    format!("{:?} ({} bytes)", String::from_utf8_lossy(&value[..len]), value.len())
 }

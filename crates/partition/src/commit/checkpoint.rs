@@ -92,6 +92,9 @@ impl<E: Env> Partition<E> {
                 self.inner.moved.after(seen).await;
                 continue;
             }
+            // Taken before the write: a frame below the mark holds only what was appended before
+            // it, which the write and the flush then cover.
+            let mark = mark();
             let snapshot = self.snapshot_now();
             self.write_segment(group).await?;
             self.flush_segment(group).await?;
@@ -103,7 +106,7 @@ impl<E: Env> Partition<E> {
             if !self.inner.direct.get() {
                 // No wait between here and the return: the point and the mark belong together.
                 self.inner.state.borrow_mut().marked_dirty = false;
-                return Ok(self.point(mark()));
+                return Ok(self.point(mark));
             }
         }
     }
@@ -111,6 +114,7 @@ impl<E: Env> Partition<E> {
     fn has_unsettled(&self) -> bool {
         let state = self.inner.state.borrow();
         state.marked_dirty
+            || self.inner.framing.get()
             || state.progress.segment_durable() < state.progress.reached(Level::Written)
     }
 

@@ -54,8 +54,7 @@ impl<E: Env> Committer<E> {
             direct_bytes: plan::DIRECT_BYTES.min(self.inner.journal.batches_bytes_max()),
         };
         let round = plan::plan(&views, limits);
-        let mut frame =
-            Frame { items: Vec::new(), framed: Vec::new(), flush: round.journal_flush };
+        let mut frame = Frame { items: Vec::new(), framed: Vec::new(), flush: round.journal_flush };
         for ((partition, pending), route) in work.into_iter().zip(round.routes) {
             match route {
                 Route::Direct { flush } => self.direct(partition, &pending, flush, &mut frame),
@@ -99,6 +98,7 @@ impl<E: Env> Committer<E> {
             parts: pending.parts,
         });
         self.mark_dirty(&partition);
+        partition.inner.framing.set(true);
         frame.framed.push(Framed { partition, from: pending.from, to: pending.to });
     }
 
@@ -120,6 +120,7 @@ impl<E: Env> Committer<E> {
             Err(error) => {
                 self.inner.upkeep_due.notify();
                 for Framed { partition, .. } in framed {
+                    partition.inner.framing.set(false);
                     if let Some(trouble) = trouble_of(&error) {
                         partition.note_trouble(trouble);
                     }
@@ -131,6 +132,7 @@ impl<E: Env> Committer<E> {
     }
 
     fn framed(&self, partition: &Partition<E>, from: Offset, to: Offset, flushed: bool) {
+        partition.inner.framing.set(false);
         partition.clear_full();
         let segment_flush = {
             let mut state = partition.inner.state.borrow_mut();
