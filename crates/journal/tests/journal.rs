@@ -508,3 +508,73 @@ fn a_truncation_inside_a_piece_leaves_its_first_batches() {
         assert_eq!(bases(&replayed(&env).await, 0).await, [0, 1]);
     });
 }
+
+#[test]
+fn zeros_on_their_way_never_meet_a_frame() {
+    for seed in 0..12 {
+        let sim: Sim<()> = Sim::new(seed, SimOptions::default());
+        let env = sim.env(ShardId(0));
+        sim.run(async {
+            let options = JournalOptions { file_bytes: 4 << 20, ..small(RunStart::FIRST) };
+            let journal = Journal::open(env.clone(), options).await.unwrap();
+            for base in 0..30 {
+                journal.commit(vec![batch(&env, 0, base, 90_000)], false, GROUP).await.unwrap();
+            }
+            assert!(0 < journal.metrics().waits_for_space, "frames never caught up");
+            env.sleep(std::time::Duration::from_secs(1)).await;
+            assert_eq!(bases(&replayed(&env).await, 0).await, (0..30).collect::<Vec<_>>());
+        })
+        .done();
+    }
+}
+
+#[test]
+fn what_is_held_for_a_failure_is_bounded() {
+    run(|env| async move {
+        let held_bytes_max = 40 << 10;
+        let options = JournalOptions { held_bytes_max, ..JournalOptions::new(RunStart::FIRST) };
+        let journal = Journal::open(env.clone(), options).await.unwrap();
+        for base in 0..50 {
+            journal.commit(vec![batch(&env, 0, base, 7000)], false, GROUP).await.unwrap();
+            let zeros = 256 << 10;
+            assert!(journal.memory_bytes() <= held_bytes_max + (8 << 10) + zeros);
+        }
+        assert_eq!(journal.metrics().flushes, 50 / 6);
+    });
+}
+
+#[test]
+fn a_frame_that_went_to_another_place_costs_only_what_it_covers() {
+    let (mut contents, path) = four_frames();
+    contents.files.get_mut(&path).unwrap().copy_within(3 * 4096..4 * 4096, 4096);
+    run_on(&contents, |env| async move {
+        let found = replayed(&env).await;
+        let damage = Damage::Frames { path, run: 1, sequences: 0..1 };
+        assert_eq!(found.damage(), [damage]);
+        assert_eq!(bases(&found, 0).await, [1, 2, 3]);
+    });
+}
+
+#[test]
+fn a_removal_that_is_undone_brings_nothing_back() {
+    let (contents, _) = four_frames();
+    let sim: Sim<()> = Sim::restart(6, SimOptions::default(), Image::of(&contents));
+    let env = sim.env(ShardId(0));
+    sim.run(async {
+        let found = replayed(&env).await;
+        env.disk().inject(Fault::of(Op::SyncDir, Errno::Eio));
+        found.old_files().retire(&env).await.unwrap_err();
+        found.old_files().retire(&env).await.unwrap();
+    })
+    .done();
+    let mut came_back = 0;
+    for seed in 0..20 {
+        let left = sim.disk().survivor(seed);
+        came_back += journal_files(&left).len();
+        run_on(&left, |env| async move {
+            let found = replayed(&env).await;
+            assert!(found.partitions().is_empty() && found.damage().is_empty());
+        });
+    }
+    assert!(0 < came_back, "the test wants files that came back");
+}
