@@ -186,3 +186,28 @@ fn a_misaligned_direct_request_is_refused() {
         assert_eq!(file.len().await.unwrap(), 0);
     });
 }
+
+/// The kernel may leave its request for a system call set when there is nothing to do.
+#[test]
+fn a_shard_that_waits_makes_no_trips() {
+    one(|env| async move {
+        let file = env.disk().open(Path::new("f"), OpenMode::create().direct()).await.unwrap();
+        for round in 0..10u64 {
+            let writes = (0..64u64).map(|n| {
+                let (env, file) = (env.clone(), file.clone());
+                let group = if n % 2 == 0 { Group::Produce } else { Group::Recovery };
+                async move {
+                    let data = env.pool().buffer(PAGE).unwrap().seal(PAGE);
+                    file.write_at(data, (round * 64 + n) * PAGE as u64, group).await.unwrap();
+                    file.sync(group).await.unwrap();
+                }
+            });
+            all(writes.collect()).await;
+            let before = env.counters();
+            env.sleep(Duration::from_millis(10)).await;
+            let after = env.counters();
+            let trips = after.kicks + after.parks - before.kicks - before.parks;
+            assert!(trips <= 20, "{trips} trips in an idle phase: {after:?}");
+        }
+    });
+}

@@ -332,6 +332,11 @@ impl Core {
         self.maps.get().is_some_and(|maps| maps.iter().any(RingMap::has_completions))
     }
 
+    /// The driver was visited since the last call.
+    pub(super) fn note_trip(&self) {
+        self.maps.get().into_iter().flatten().for_each(RingMap::note_trip);
+    }
+
     /// Whether submissions wait for the driver; true when that cannot be seen.
     #[inline]
     pub(super) fn sees_submissions(&self) -> bool {

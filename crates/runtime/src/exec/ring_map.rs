@@ -1,6 +1,7 @@
 //! A second, read-only view of a ring's head and tail words, so that a running task can see
 //! without a system call that completions wait. Owns the mapping; never writes to it.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -11,9 +12,14 @@ const SQ_TASKRUN: u32 = 1 << 2;
 const MAP_BYTES: usize = 4096;
 
 /// The mapped words of one ring.
+///
+/// The flag by which the kernel asks for a system call is a hint: the kernel sets it after it
+/// queued the work, so it may be set when that work is done already, and then stays. After a trip
+/// to the driver a flag that is still set counts for nothing until the next trip.
 pub(crate) struct RingMap {
     start: NonNull<u8>,
     places: Places,
+    is_flag_stale: Cell<bool>,
 }
 
 /// Byte places of the words in the mapping; the same for every ring of a kernel.
@@ -47,14 +53,24 @@ impl RingMap {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
-        Ok(RingMap { start, places })
+        Ok(RingMap { start, places, is_flag_stale: Cell::new(false) })
     }
 
     /// Whether completions wait, or the kernel wants a system call to post some.
     #[inline]
     pub(crate) fn has_completions(&self) -> bool {
         self.word(self.places.cq_head) != self.word(self.places.cq_tail)
-            || self.word(self.places.sq_flags) & SQ_TASKRUN != 0
+            || (self.is_flagged() && !self.is_flag_stale.get())
+    }
+
+    /// A trip to the driver was made.
+    pub(crate) fn note_trip(&self) {
+        self.is_flag_stale.set(self.is_flagged());
+    }
+
+    #[inline]
+    fn is_flagged(&self) -> bool {
+        self.word(self.places.sq_flags) & SQ_TASKRUN != 0
     }
 
     /// Whether submissions wait for a system call.

@@ -246,7 +246,7 @@ impl Root {
     fn note_work(&mut self) {
         let Some(since_ns) = self.idle_since_ns.take() else { return };
         let idle_ns = clock::now_ns().saturating_sub(since_ns);
-        let change = if idle_ns <= 2 * self.spin_ns { 1 } else { -1 };
+        let change = if idle_ns <= self.spin_ns { 1 } else { -1 };
         self.spin_score = (self.spin_score + change).clamp(-SPIN_SCORE_MAX, SPIN_SCORE_MAX);
         if !self.has_parked {
             self.core.count(|counters| counters.spins_won += 1);
@@ -319,6 +319,7 @@ impl Future for Root {
         root.core.remote().announce_awake();
         root.core.set_idle(false);
         root.core.set_root(context.waker());
+        root.core.note_trip();
         root.kick.look(context);
         if let Some(bells) = &mut root.bells {
             bells.timer.look(context);
