@@ -425,7 +425,8 @@ fn allocation<F>(segment: &Segment<F>, segment_bytes: u64) -> Option<u64> {
     let needed = page_up_u64(segment.len);
     let log_file = &segment.log_file;
     let filled_a_chunk = crate::limits::CHUNK_BYTES_MIN as u64 <= segment.len;
-    if log_file.no_allocation || !filled_a_chunk || needed <= log_file.len {
+    let is_written = segment.written == segment.len;
+    if log_file.no_allocation || is_written || !filled_a_chunk || needed <= log_file.len {
         return None;
     }
     let ahead = needed.min(ALLOCATE_BYTES_MAX);

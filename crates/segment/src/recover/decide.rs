@@ -21,6 +21,9 @@ pub(crate) struct Scanned {
 pub(crate) enum Action {
     /// The segment is whole; go on with the next one, if there is one.
     Keep,
+    /// The segment is whole, but for space that was allocated behind its last batch and is still
+    /// there: the cut at its end was lost. Cut it again, and go on with the next one.
+    Trim,
     /// Cut the segment behind the last good batch, and drop all later ones: none of that was ever
     /// flushed.
     Cut,
@@ -47,6 +50,8 @@ pub(crate) fn decide(
         // Written by us segments follow each other without a gap. A gap behind the recovery point
         // is a segment or an end that was lost; below, compaction leaves some.
         (None, Some(next)) if next == reached => Action::Keep,
+        // The next segment begins where this one's batches end, so none is missing between.
+        (Some(Flaw::Zeros), Some(next)) if next == reached => Action::Trim,
         (None, Some(next)) if next <= recovery_point => Action::Keep,
         (None, None) if !was_flushed => Action::Keep,
         (None, Some(_)) if !was_flushed => Action::Cut,
@@ -81,6 +86,13 @@ mod tests {
         assert_eq!(check((10, None, None), 5, Some(10)), Action::Keep);
         assert_eq!(check((10, None, None), 15, Some(10)), Action::Keep);
         assert_eq!(check((10, None, None), 15, Some(12)), Action::Keep, "a gap of compaction");
+    }
+
+    #[test]
+    fn zeros_between_a_last_batch_and_the_next_segment_are_only_space() {
+        assert_eq!(check((10, ZEROS, None), 5, Some(10)), Action::Trim);
+        assert_eq!(check((10, ZEROS, None), 15, Some(10)), Action::Trim);
+        assert_eq!(check((10, ZEROS, None), 5, Some(11)), Action::Cut, "a batch is missing");
     }
 
     #[test]

@@ -178,7 +178,15 @@ impl<'a, E: Env> Opening<'a, E> {
         let position = segment.len;
         self.state.segments.insert(base, segment);
         match action {
-            Action::Keep | Action::StepOver => return Ok(true),
+            Action::Keep | Action::StepOver => Ok(true),
+            Action::Trim => {
+                file.set_len(position).await?;
+                file.sync(self.group).await?;
+                let log_file = &mut self.state.segment(base).log_file;
+                log_file.len = position;
+                log_file.stale = false;
+                Ok(true)
+            }
             Action::Cut => {
                 if found.what != Flaw::Zeros || !later.is_empty() {
                     let lost_bytes = file_len - position;
@@ -191,20 +199,20 @@ impl<'a, E: Env> Opening<'a, E> {
                 let log_file = &mut self.state.segment(base).log_file;
                 log_file.len = position;
                 log_file.stale = false;
-                return Ok(false);
+                Ok(false)
             }
             Action::Quarantine => {
                 let until = *later.first().expect("a quarantine has a successor");
                 self.state.segment(base).broken = Some(found.clone());
                 self.name_damage(found, until);
-                return Ok(true);
+                Ok(true)
             }
             Action::QuarantineAndRestart => {
                 self.state.segment(base).broken = Some(found.clone());
                 self.name_damage(found, recovery_point);
                 self.remove_later(later).await?;
                 self.create_segment(recovery_point, OpenMode::create()).await?;
-                return Ok(false);
+                Ok(false)
             }
         }
     }
