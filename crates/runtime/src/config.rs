@@ -47,6 +47,13 @@ pub enum StartError {
          /proc/sys/kernel/io_uring_disabled = 0, and a container profile that allows it"
     )]
     NoRing(#[source] io::Error),
+    /// The rings do not fit into the memory that this user may lock, which is counted over all of
+    /// the user's processes.
+    #[error(
+        "the rings need about 48 KiB of lockable memory for each shard ({0}); \
+         raise the limit (ulimit -l) or start fewer shards"
+    )]
+    RingMemory(#[source] io::Error),
     /// The data directory cannot be opened.
     #[error("cannot open the data directory {path}: {error}", path = path.display())]
     DataDir {
@@ -68,4 +75,15 @@ pub enum StartError {
     /// The configuration asks for no shards.
     #[error("at least one shard is needed")]
     NoShards,
+}
+
+impl StartError {
+    /// What the failure to make a ring means.
+    pub(crate) fn of_ring(error: io::Error) -> StartError {
+        if error.raw_os_error() == Some(libc::ENOMEM) {
+            StartError::RingMemory(error)
+        } else {
+            StartError::NoRing(error)
+        }
+    }
 }

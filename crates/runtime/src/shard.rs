@@ -12,7 +12,6 @@ use std::thread;
 
 use buf::Pool;
 use env::{Group, ShardId};
-use io_uring::IoUring;
 use monoio::{IoUringDriver, Runtime, RuntimeBuilder};
 
 use crate::exec::{Bells, Core, RingMap, Root, Station};
@@ -103,7 +102,7 @@ fn check(config: &Config) -> Result<(), StartError> {
         return Err(StartError::NoShards);
     }
     let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-    IoUring::new(4).map(drop).map_err(StartError::NoRing)
+    RingMap::probe().map_err(StartError::of_ring)
 }
 
 /// A shard's thread from its start to its end.
@@ -162,7 +161,7 @@ impl Shard {
         let shard = seat.remote.inner.shard;
         let failed = |error| StartError::Shard { shard, error };
         let elsewhere = place(&seat, shard);
-        let (driver, driver_ring, ring) = build_rings().map_err(StartError::NoRing)?;
+        let (driver, driver_ring, ring) = build_rings().map_err(StartError::of_ring)?;
         // Without it flushes compete with the shard for its processor, which is slow but right.
         let _ = ring.place_workers(&elsewhere);
         let core = Core::new(seat.remote.clone());

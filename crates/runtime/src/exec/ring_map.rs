@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// `IORING_SQ_TASKRUN`: completions wait for the next system call.
@@ -33,9 +34,16 @@ struct Places {
 }
 
 impl RingMap {
+    /// Makes a small ring and lets it go: an error says that this process gets none.
+    pub(crate) fn probe() -> io::Result<()> {
+        let places = Places::of_this_kernel()?;
+        let _ = PLACES.set(places);
+        Ok(())
+    }
+
     /// Maps `ring`. Fails where the kernel refuses; then nothing can be seen ahead.
     pub(crate) fn of(ring: BorrowedFd<'_>) -> io::Result<RingMap> {
-        let places = Places::of_this_kernel()?;
+        let places = Places::get()?;
         // SAFETY: a fresh shared read-only mapping of a descriptor that the caller keeps open
         // for the call; the kernel chooses the address, so it overlaps nothing.
         #[expect(unsafe_code, reason = "mmap of the ring has no safe interface")]
@@ -106,7 +114,18 @@ impl Drop for RingMap {
     }
 }
 
+/// Read once: a throw-away ring counts against the limit of locked memory for a while after it
+/// is closed.
+static PLACES: OnceLock<Places> = OnceLock::new();
+
 impl Places {
+    fn get() -> io::Result<Places> {
+        match PLACES.get() {
+            Some(places) => Ok(*places),
+            None => Places::of_this_kernel(),
+        }
+    }
+
     /// Reads the places off a throw-away ring.
     fn of_this_kernel() -> io::Result<Places> {
         // `struct io_uring_params`: ten words, then ten of the submission ring, then ten of the
