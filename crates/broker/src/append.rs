@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use env::sync::{all_until, oneshot};
 use env::Group;
+use env::sync::{all_until, oneshot};
 use partition::{AckError, AckWait, AppendRefusal, Partition, Placed};
 use record::TopicPartition;
 use wire::ErrorCode;

@@ -158,7 +158,7 @@ impl<E: World> Shard<E> {
             tracing::error!(partition = %id, ?damage, "records that were flushed once are damaged");
         }
         if held.is_some() {
-            self.committer().adopt(&partition);
+            self.committer().adopt(&partition).await.map_err(|error| error.to_string())?;
         }
         self.configure(&image, &partition);
         Ok(partition)
@@ -256,20 +256,21 @@ impl<E: World> Shard<E> {
         partition.expire_producers(now_ms, topic::PRODUCER_EXPIRATION_MS);
     }
 
-    /// Opens every partition that the journals of earlier runs name.
-    pub(crate) async fn open_named_by_journal(&self) {
+    /// Opens every partition that the journals of earlier runs name; whether all could be.
+    pub(crate) async fn open_named_by_journal(&self) -> bool {
         let replay = self.inner.served.borrow().as_ref().map(|served| Rc::clone(&served.replay));
-        let Some(replay) = replay else { return };
+        let Some(replay) = replay else { return false };
+        let mut all = true;
         for id in self.inner.table.ids() {
             if self.inner.closing.get() {
-                return;
+                return false;
             }
             if replay.partition(id).is_some() {
-                // A failure was told already; its journal then stays.
-                let _ = self.open_partition(id, Group::Recovery).await;
+                all &= self.open_partition(id, Group::Recovery).await.is_ok();
             }
             self.env().yield_if_needed().await;
         }
+        all
     }
 }
 

@@ -171,8 +171,8 @@ impl<E: World> Shard<E> {
     /// Opens what the journals of earlier runs name, brings it into the segments, and says so to
     /// shard 0, which removes those journals when every shard has.
     pub(crate) async fn settle_recovery(self) {
-        self.open_named_by_journal().await;
-        if self.inner.closing.get() {
+        if !self.open_named_by_journal().await {
+            tracing::warn!("a log could not be opened; the journals of earlier runs are kept");
             return;
         }
         if let Err(error) = self.committer().checkpoint(Group::Recovery).await {

@@ -20,8 +20,7 @@ impl<E: World> Shard<E> {
         &self,
         request: IncrementalAlterConfigsRequestData,
     ) -> IncrementalAlterConfigsResponseData {
-        let parsed: Vec<Option<Alteration>> =
-            request.resources.iter().map(alter_request).collect();
+        let parsed: Vec<Option<Alteration>> = request.resources.iter().map(alter_request).collect();
         let good: Vec<_> = parsed.iter().flatten().cloned().collect();
         let outcomes = self
             .change(|image, _| incremental_alter_configs(image, &good, request.validate_only))

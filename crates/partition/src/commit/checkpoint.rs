@@ -92,9 +92,11 @@ impl<E: Env> Partition<E> {
                 self.inner.moved.after(seen).await;
                 continue;
             }
-            // Taken before the write: a frame below the mark holds only what was appended before
-            // it, which the write and the flush then cover.
+            // Both before the write. A frame below the mark holds only what was appended before
+            // it, which the write and the flush then cover; and a direct write that begins from
+            // here on marks the journal anew, above the mark.
             let mark = mark();
+            self.inner.state.borrow_mut().marked_dirty = false;
             let snapshot = self.snapshot_now();
             self.write_segment(group).await?;
             self.flush_segment(group).await?;
@@ -103,11 +105,7 @@ impl<E: Env> Partition<E> {
                 self.note_trouble(trouble.clone());
                 return Err(trouble);
             }
-            if !self.inner.direct.get() {
-                // No wait between here and the return: the point and the mark belong together.
-                self.inner.state.borrow_mut().marked_dirty = false;
-                return Ok(self.point(mark));
-            }
+            return Ok(self.point(mark));
         }
     }
 

@@ -101,10 +101,12 @@ impl<E: Env> Committer<E> {
         self.inner.queued.notify();
     }
 
-    /// A partition that recovery replayed from the journal: dirty, though nothing is pending.
-    pub fn adopt(&self, partition: &Partition<E>) {
-        self.mark_dirty(partition);
-        self.enqueue(partition);
+    /// Takes a partition that the journals of earlier runs name, before anything is appended to
+    /// it: says in this run's journal where it ends now, so that what those journals hold beyond
+    /// is void for ever, and keeps it dirty until its segments have everything.
+    pub async fn adopt(&self, partition: &Partition<E>) -> Result<(), JournalError> {
+        let to = partition.bounds().log_end;
+        self.note(partition, Item::Truncated { partition: partition.id(), to }).await
     }
 
     /// Forgets a partition that was deleted.
