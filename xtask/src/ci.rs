@@ -13,8 +13,9 @@ use crate::tidy;
 /// What to run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Steps: fmt, tidy, clippy, doc, test, release, clients. `clients` runs the rdkafka scenarios of
-tests/conformance against the release binary with one and with two shards.
+Steps: fmt, tidy, clippy, doc, test, release, clients, hardship. `clients` runs the rdkafka
+scenarios of tests/conformance against the release binary with one and with two shards, `hardship`
+kills the binary under producers (tests/crash) and sends it what no client should (tests/hostile).
 
 Examples:
   cargo xtask ci
@@ -35,7 +36,7 @@ struct Step {
     act: fn(&Path) -> Outcome<()>,
 }
 
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step { name: "fmt", act: |root| cargo(root, &["fmt", "--all", "--check"], &[]) },
     Step { name: "tidy", act: |root| tidy::check_and_say(root, true) },
     Step { name: "clippy", act: clippy },
@@ -43,6 +44,7 @@ const STEPS: [Step; 7] = [
     Step { name: "test", act: test },
     Step { name: "release", act: |root| release_binary(root).map(drop) },
     Step { name: "clients", act: clients },
+    Step { name: "hardship", act: hardship },
 ];
 
 /// Runs the chosen steps.
@@ -86,15 +88,29 @@ fn doc(root: &Path) -> Outcome<()> {
     cargo(root, &arguments, &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
-/// Everything but the scenarios that need the release binary: `clients` runs these.
+/// Test packages that need the release binary; `clients` and `hardship` run them.
+const BLACK_BOX: [&str; 3] = ["evenkeel-conformance", "evenkeel-crash-tests", "evenkeel-hostile"];
+
+/// Everything but what needs the release binary.
 fn test(root: &Path) -> Outcome<()> {
-    cargo(root, &["test", "--workspace", "--exclude", "evenkeel-conformance", "--locked"], &[])
+    let mut arguments = vec!["test", "--workspace", "--locked"];
+    arguments.extend(BLACK_BOX.iter().flat_map(|package| ["--exclude", *package]));
+    cargo(root, &arguments, &[])
 }
 
 fn clients(root: &Path) -> Outcome<()> {
+    black_box(root, &["evenkeel-conformance"])
+}
+
+fn hardship(root: &Path) -> Outcome<()> {
+    black_box(root, &["evenkeel-crash-tests", "evenkeel-hostile"])
+}
+
+fn black_box(root: &Path, packages: &[&str]) -> Outcome<()> {
     let binary = release_binary(root)?;
     let binary = binary.to_string_lossy().into_owned();
-    let arguments = ["test", "-p", "evenkeel-conformance", "--locked"];
+    let mut arguments = vec!["test", "--locked"];
+    arguments.extend(packages.iter().flat_map(|package| ["-p", *package]));
     cargo(root, &arguments, &[("EVENKEEL_BIN", &binary)])
 }
 
@@ -154,7 +170,7 @@ mod tests {
         assert_eq!(names(choose(Some("doc"), None).expect("it exists")), ["doc"]);
         assert_eq!(
             names(choose(None, Some("release")).expect("it exists")),
-            ["release", "clients"]
+            ["release", "clients", "hardship"]
         );
     }
 

@@ -5,6 +5,7 @@
 
 pub mod ci;
 pub mod conformance;
+pub mod crash;
 pub mod out;
 pub mod perf;
 pub mod tidy;

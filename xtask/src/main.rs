@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{ci, conformance, out, perf, tidy};
+use xtask::{ci, conformance, crash, out, perf, tidy};
 
 /// The project's own commands.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Verb {
     Tidy(tidy::Options),
     /// Runs unmodified Kafka clients and tools against the release binary or against Kafka itself.
     Conformance(conformance::Options),
+    /// Kills the release binary under producers; nothing acknowledged may be missing.
+    Crash(crash::Options),
     /// Measures against Apache Kafka, A B A B, and writes docs/performance.md.
     Perf(perf::Options),
 }
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Verb::Ci(options) => ci::run(&options),
         Verb::Tidy(options) => tidy::run(&options),
         Verb::Conformance(options) => conformance::run(&options),
+        Verb::Crash(options) => crash::run(&options),
         Verb::Perf(options) => perf::run(&options),
     };
     match result {
