@@ -110,7 +110,11 @@ impl History {
             });
             let producer = value.iter().copied().take_while(|byte| *byte != b'-').collect();
             if let Some(before) = last_of.insert(producer, *at) {
-                assert!(before < *at, "{place:?} offset {offset}: {} twice or out of order", label(value));
+                assert!(
+                    before < *at,
+                    "{place:?} offset {offset}: {} twice or out of order",
+                    label(value)
+                );
             }
         }
     }

@@ -1,10 +1,11 @@
 //! Runs of a whole broker: several incarnations on one disk, the power cut between them.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
 use broker::{Limits, Options, Shard, ShardMessage};
-use env::sim::{Image, Outcome, Sim, SimOptions};
+use env::sim::{DiskOptions, Errno, Fault, Image, Op, Outcome, Sim, SimOptions, Stalls};
 use env::sync::{all, oneshot};
 use env::{Env, Group, ShardId};
 use record::{Builder, Codec};
@@ -29,6 +30,32 @@ pub struct Plan {
     pub cuts: u32,
     /// Longest value in bytes; larger ones go straight to segments.
     pub value_bytes_max: usize,
+    /// What goes wrong besides.
+    pub trouble: Trouble,
+}
+
+/// What goes wrong besides the power.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing.
+    None,
+    /// The disk stops now and then.
+    SlowDisk,
+    /// One shard stops now and then.
+    SlowShard,
+    /// Now and then an operation on the disk fails.
+    Errors,
+    /// The disk is full after a while.
+    Full,
+    /// The process dies in place of the power: what was written survives.
+    Kill,
+}
+
+impl Trouble {
+    /// Whether requests may fail without anybody being to blame.
+    fn may_fail(self) -> bool {
+        matches!(self, Trouble::Errors | Trouble::Full)
+    }
 }
 
 impl Plan {
@@ -44,6 +71,14 @@ impl Plan {
             batches: 12,
             cuts: 2,
             value_bytes_max: if random.below(4) == 0 { 200 << 10 } else { 600 },
+            trouble: match random.below(10) {
+                0 => Trouble::SlowDisk,
+                1 => Trouble::SlowShard,
+                2 => Trouble::Errors,
+                3 => Trouble::Full,
+                4 => Trouble::Kill,
+                _ => Trouble::None,
+            },
         }
     }
 }
@@ -62,6 +97,7 @@ pub fn run(plan: Plan) -> u64 {
     for incarnation in 0..plan.cuts {
         let cut_after = 5 + random.below(400);
         let sim = machine(plan, random.draw(), Some(cut_after), image.take());
+        disturb(&sim, plan, &mut random);
         let outcome = sim.run(incarnation_of(&sim, plan, incarnation, history.clone()));
         hash = hash.rotate_left(7) ^ sim.trace_hash();
         // Whether it came to the cut or not: the power goes now.
@@ -73,7 +109,10 @@ pub fn run(plan: Plan) -> u64 {
             if outcome.is_cut() { "cut" } else { "done" },
             sim.mutations(),
         );
-        image = Some(sim.cut_power());
+        image = Some(match plan.trouble {
+            Trouble::Kill => sim.kill_process(),
+            _ => sim.cut_power(),
+        });
     }
     for _ in 0..2 {
         let sim = machine(plan, random.draw(), None, image.take());
@@ -93,11 +132,17 @@ fn machine(
     cut_after_mutations: Option<u64>,
     image: Option<Image>,
 ) -> Sim<ShardMessage> {
+    let stalls = Stalls { per_mille: 20, longest: Duration::from_millis(200) };
     let options = SimOptions {
         shards: plan.shards,
         memory_bytes: 16 << 20,
         time_max: Duration::from_secs(600),
         cut_after_mutations,
+        slow_shard: (plan.trouble == Trouble::SlowShard).then_some((ShardId(1), stalls)),
+        disk: DiskOptions {
+            stalls: (plan.trouble == Trouble::SlowDisk).then_some(stalls),
+            ..DiskOptions::default()
+        },
         ..SimOptions::default()
     };
     match image {
@@ -106,18 +151,63 @@ fn machine(
     }
 }
 
-/// The broker's shards, begun.
-pub async fn start(sim: &Sim<ShardMessage>, shards: u16) -> Vec<(Shard<World>, World)> {
-    let starting = (0..shards)
+/// Lets operations of the disk fail, as the plan says. A failing flush of a directory is left
+/// out: it dooms what others did in that directory, which no broker could tell them.
+fn disturb(sim: &Sim<ShardMessage>, plan: Plan, random: &mut Random) {
+    let mut fail = |op, errno| {
+        sim.disk().inject(Fault::of(op, errno).from_nth(20 + random.below(300)).per_mille(30));
+    };
+    match plan.trouble {
+        Trouble::Errors => {
+            for op in [Op::Write, Op::Sync, Op::Read, Op::Open, Op::Allocate, Op::SetLen] {
+                fail(op, Errno::Eio);
+            }
+        }
+        Trouble::Full => {
+            for op in [Op::Write, Op::Allocate, Op::Open] {
+                fail(op, Errno::Enospc);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The broker's shards, begun; `None` if one of them cannot.
+pub async fn start(sim: &Sim<ShardMessage>, shards: u16) -> Option<Vec<(Shard<World>, World)>> {
+    let (done, mut began) = oneshot();
+    let mut done = Some(done);
+    let mut starting: Vec<_> = (0..shards)
         .map(|shard| {
             let env = sim.env(ShardId(shard));
-            async move {
-                let shard = broker::start(env.clone(), options()).await;
-                (shard.expect("the broker starts on whatever a power cut leaves"), env)
-            }
+            Box::pin(async move { (broker::start(env.clone(), options()).await, env) })
         })
         .collect();
-    all(starting).await
+    // A shard whose leader cannot start waits for ever: the first refusal ends the wait.
+    let mut found = Vec::new();
+    std::future::poll_fn(move |context| {
+        starting.retain_mut(|one| match one.as_mut().poll(context) {
+            std::task::Poll::Ready((Ok(shard), env)) => {
+                found.push((shard, env));
+                false
+            }
+            std::task::Poll::Ready((Err(why), _)) => {
+                println!("a shard does not start: {why}");
+                if let Some(done) = done.take() {
+                    done.send(None);
+                }
+                false
+            }
+            std::task::Poll::Pending => true,
+        });
+        if starting.is_empty()
+            && let Some(done) = done.take()
+        {
+            done.send(Some(std::mem::take(&mut found)));
+        }
+        std::pin::Pin::new(&mut began).poll(context)
+    })
+    .await
+    .flatten()
 }
 
 fn options() -> Options {
@@ -134,14 +224,20 @@ fn options() -> Options {
 const TOPIC: &str = "records";
 
 async fn incarnation_of(sim: &Sim<ShardMessage>, plan: Plan, incarnation: u32, history: History) {
-    let shards = start(sim, plan.shards).await;
+    let Some(shards) = start(sim, plan.shards).await else {
+        assert!(plan.trouble.may_fail(), "seed {}: the broker does not start", plan.seed);
+        return;
+    };
     let connect = |n: u16| {
         let (shard, env) = &shards[usize::from(n % plan.shards)];
         Client::connect(&sim.client_env(), shard, env)
     };
     let mut admin = connect(0);
     // The topic may be there from an earlier incarnation.
-    let _ = admin.create_topic(TOPIC, plan.partitions, &[]).await;
+    // A written record survives the death of the process, though not of the machine.
+    let caching = plan.trouble == Trouble::Kill && plan.seed % 2 == 0;
+    let configs: &[(&str, &str)] = if caching { &[("write.caching", "true")] } else { &[] };
+    let _ = admin.create_topic(TOPIC, plan.partitions, configs).await;
     let Ok(Some(topic)) = admin.topic_id(TOPIC).await else { return };
     let mut running = Vec::new();
     for n in 0..plan.producers {
@@ -192,6 +288,11 @@ impl Producer {
                 Ok(acknowledged) => {
                     self.history.acknowledged(&place, acknowledged.base_offset, &values);
                 }
+                Err(code) if self.plan.trouble.may_fail() => {
+                    // Unknown from here on: a producer that goes on needs a new id.
+                    println!("a batch of producer {} failed: {code}", self.n);
+                    return Ok(());
+                }
                 Err(code) => panic!("seed {}: produce failed with {code}", self.plan.seed),
             }
         }
@@ -228,6 +329,9 @@ async fn consume(
         for partition in 0..plan.partitions {
             let offset = next.entry(partition).or_default();
             let fetched = client.fetch(topic, partition, *offset, 20).await?;
+            if plan.trouble.may_fail() && fetched.error != 0 {
+                return Ok(());
+            }
             assert_eq!(fetched.error, 0, "seed {}: fetch from {offset}", plan.seed);
             quiet = if fetched.records.is_empty() { quiet + 1 } else { 0 };
             for (at, value) in fetched.records {
@@ -241,7 +345,7 @@ async fn consume(
 
 /// Reads every partition of a recovered broker and holds it against the history.
 async fn read_everything(sim: &Sim<ShardMessage>, plan: Plan, history: History) {
-    let shards = start(sim, plan.shards).await;
+    let shards = start(sim, plan.shards).await.expect("it starts on whatever is left");
     let (shard, env) = &shards[0];
     let mut client = Client::connect(&sim.client_env(), shard, env);
     let connected = "nothing ends this connection";
