@@ -51,9 +51,20 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests/conformance", &["tests/kit"]),
     ("tests/load", &["tests/kit"]),
     ("tests/crash", &["tests/kit"]),
+    ("tests/hostile", &["tests/kit"]),
+    ("tests/fuzz_corpus", FUZZED),
     ("tests/sim", SIMULATION),
     ("tests/reuse", &["crates/buf", "crates/env", "crates/record", "crates/segment"]),
     ("xtask", &["tests/kit"]),
+];
+
+const FUZZED: &[&str] = &[
+    "crates/buf",
+    "crates/env",
+    "crates/index",
+    "crates/journal",
+    "crates/record",
+    "crates/wire",
 ];
 
 const PARTITION: &[&str] = &[
