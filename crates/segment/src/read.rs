@@ -12,6 +12,7 @@ use crate::limits::{HEADERS_PER_TURN, MARK_BYTES, PIECE_BYTES};
 use crate::log::{Log, State};
 use crate::reader::FileReader;
 use crate::segment::Segment;
+use crate::tail::Mark;
 use crate::walk::{Bounds, Miss, Step, Walk, Want, header_at};
 use crate::{Corrupt, Flaw, Read, ReadError};
 
@@ -63,15 +64,15 @@ impl<E: Env> Log<E> {
         if state.end() <= from || until <= from {
             return Some(Read::default());
         }
-        let mut read = Read::default();
         let mut segments = state.segments.range(state.holder(from)?..).map(|(_, s)| s);
-        while let Some(part) = segments.next().and_then(|s| hot_part(s, rest_of(want, &read))) {
+        let HotPart { mut read, mut segment_over } = hot_part(segments.next()?, want)?;
+        while segment_over {
+            let part = segments.next().and_then(|s| hot_part(s, rest_of(want, &read)));
+            let Some(part) = part else { break };
             merge(&mut read, part.read);
-            if !part.segment_over {
-                return Some(read);
-            }
+            segment_over = part.segment_over;
         }
-        read.next.is_some().then_some(read)
+        Some(read)
     }
 
     /// The bytes from `from`, where a batch begins, to the end of the log, whole batches in order.
@@ -127,8 +128,8 @@ impl<E: Env> Log<E> {
                 Ok(part) => {
                     merge(&mut read, part.read);
                     match part.go_on_at {
-                        Some(next) => want.from = next,
-                        None => return Ok(read),
+                        Some(next) if rest.from < next => want.from = next,
+                        _ => return Ok(read),
                     }
                 }
                 // What it read may have been truncated under it: it proves nothing.
@@ -149,24 +150,29 @@ impl<E: Env> Log<E> {
         let target = self.inner.state.borrow().target(want.from)?;
         let Target { base, limit, .. } = target;
         let cursor = self.inner.state.borrow().cursors.find(want.from, base);
-        let position = match cursor {
-            Some(position) => position,
-            None => self.position_before(base, want.from, group).await?,
+        let walk = match cursor {
+            Some(position) => Walk::new(want, position, base),
+            None => match self.position_before(base, want.from, group).await? {
+                0 => Walk::new(want, 0, base),
+                position => Walk::new(want, position, base).indexed(),
+            },
         };
         let file = self.log_file(base).await?;
         let mut reader = FileReader::new(&self.inner.env, file, limit, group);
         // Room for the headers before the batch that is wanted.
         let wanted = want.max_bytes.saturating_add(2 * buf::PAGE);
         reader.piece_bytes = wanted.min(PIECE_BYTES);
-        match self.walk_file(&mut reader, &target, want, position).await? {
+        let from_start = walk.position() == 0;
+        match self.walk_file(&mut reader, &target, walk).await? {
             Walked::Part(part) => return Ok(part),
-            Walked::Bad(what, at, offset) if position == 0 || target.knows(at) => {
+            Walked::Bad(what, at, offset) if from_start || target.knows(at) => {
                 return Err(self.corrupt(base, at, offset, what));
             }
             // The place came from an index: only a walk from the beginning proves damage.
             Walked::Bad(..) => self.distrust_index(base),
         }
-        match self.walk_file(&mut reader, &target, want, 0).await? {
+        let walk = Walk::new(want, 0, base);
+        match self.walk_file(&mut reader, &target, walk).await? {
             Walked::Part(part) => Ok(part),
             Walked::Bad(what, at, offset) => Err(self.corrupt(base, at, offset, what)),
         }
@@ -181,11 +187,9 @@ impl<E: Env> Log<E> {
         &self,
         reader: &mut FileReader<E>,
         target: &Target,
-        want: Want,
-        position: u64,
+        mut walk: Walk,
     ) -> Result<Walked, ReadError> {
         let bounds = Bounds { limit: target.limit, next: target.next, bad: &target.bad };
-        let mut walk = Walk::new(want, position, target.base);
         let step = loop {
             match walk.advance(&reader.image, bounds, HEADERS_PER_TURN) {
                 Step::More => self.inner.env.yield_if_needed().await,
@@ -237,19 +241,15 @@ struct HotPart {
 
 /// Reads from the chunks of one segment; `None` if the batch is not there.
 fn hot_part<F>(segment: &Segment<F>, want: Want) -> Option<HotPart> {
-    let Segment { base, len, next, ref tail, .. } = *segment;
-    let in_memory = tail.range();
+    let Segment { len, next, ref tail, .. } = *segment;
     if len == 0 {
         return Some(HotPart { read: Read::default(), segment_over: true });
     }
-    let (position, base) = match tail.find(want.from) {
-        Some(mark) => (mark.position, mark.base),
-        None if in_memory.start == 0 && in_memory.end == len => (0, base),
-        None => return None,
-    };
+    let in_memory = tail.range();
+    let Mark { base, position } = segment.start_in_memory(want.from)?;
     // What is appended was not damaged when it was.
     let bounds = Bounds { limit: len, next, bad: &[] };
-    let reach = 2 * MARK_BYTES + want.max_bytes as u64;
+    let reach = (2 * MARK_BYTES).saturating_add(want.max_bytes as u64);
     let mut image = tail.image(position..position.saturating_add(reach));
     let mut walk = Walk::new(want, position, base);
     let mut jumped = false;
@@ -259,6 +259,8 @@ fn hot_part<F>(segment: &Segment<F>, want: Want) -> Option<HotPart> {
             Step::Need { from, to } if from >= in_memory.start && to <= in_memory.end => {
                 image = tail.image(from..to.saturating_add(reach));
             }
+            // What is missing is not in memory; what was taken before is an answer.
+            Step::Need { .. } | Step::Bad(_) if walk.taken().is_none() => return None,
             Step::Need { .. } | Step::Bad(_) => break false,
             Step::Done { segment_over } => break segment_over,
         }
@@ -270,11 +272,7 @@ fn hot_part<F>(segment: &Segment<F>, want: Want) -> Option<HotPart> {
             }
         }
     };
-    let taken = walk.taken();
-    if taken.is_none() && walk.position() < len && walk.next() <= want.from {
-        return None;
-    }
-    let read = taken.map(|taken| Read {
+    let read = walk.taken().map(|taken| Read {
         bytes: usize::try_from(taken.end - taken.start).expect("it is in memory"),
         parts: tail.image(taken.clone()).views(taken),
         next: Some(walk.next()),
@@ -285,9 +283,8 @@ fn hot_part<F>(segment: &Segment<F>, want: Want) -> Option<HotPart> {
 /// Where the batch that begins at `offset`, or the next one behind it, lies in the chunks.
 fn start_in<F>(segment: &Segment<F>, offset: Offset) -> Option<u64> {
     let Segment { len, next, ref tail, .. } = *segment;
-    let mark = tail.find(offset)?;
+    let Mark { mut base, mut position } = segment.start_in_memory(offset)?;
     let bounds = Bounds { limit: len, next, bad: &[] };
-    let (mut position, mut base) = (mark.position, mark.base);
     let mut image = tail.image(position..position + 2 * MARK_BYTES);
     while position < len {
         let header = match header_at(&image, position, base, bounds) {

@@ -12,6 +12,7 @@ use crate::limits::{DECOMPRESSED_BYTES_MAX, HEADERS_PER_TURN, SCAN_BYTES};
 use crate::log::Log;
 use crate::reader::{FileReader, is_missing};
 use crate::segment::{Files, Segment};
+use crate::tail::Mark;
 use crate::walk::{Bounds, header_at};
 use crate::{Corrupt, Flaw, Found, ReadError};
 
@@ -71,11 +72,7 @@ impl<E: Env> Log<E> {
         }
         let segment = &state.segments[&state.holder(from)?];
         let Segment { len, next, ref tail, .. } = *segment;
-        let (mut position, mut base) = match tail.find(from) {
-            Some(mark) => (mark.position, mark.base),
-            None if tail.range() == (0..len) => (0, segment.base),
-            None => return None,
-        };
+        let Mark { mut base, mut position } = segment.start_in_memory(from)?;
         let image = tail.image(position..len);
         let bounds = Bounds { limit: len, next, bad: &[] };
         let mut headers = Vec::new();

@@ -4,7 +4,7 @@ use index::Building;
 use record::{Header, Offset};
 
 use crate::Corrupt;
-use crate::tail::Tail;
+use crate::tail::{Mark, Tail};
 
 /// One segment of a log. The last one of a log is active; the others are sealed.
 ///
@@ -167,6 +167,23 @@ impl<F> Segment<F> {
         building.add(header, position, interval_bytes);
         self.len += header.len as u64;
         self.next = header.next_offset();
+    }
+
+    /// A batch in memory at or before the one that holds `offset`, or is the next one behind it;
+    /// `None` if that one may not be in memory.
+    pub(crate) fn start_in_memory(&self, offset: Offset) -> Option<Mark> {
+        let range = self.tail.range();
+        let whole = range == (0..self.len);
+        let unwritten = range.start <= self.written && range.end == self.len;
+        match self.tail.find(offset) {
+            Some(mark) => Some(mark),
+            None if whole => Some(Mark { base: self.base, position: 0 }),
+            // It lies in a gap between what is in the file and what is not.
+            None if unwritten && self.written_next <= offset => {
+                Some(Mark { base: self.written_next, position: self.written })
+            }
+            None => None,
+        }
     }
 
     /// How long it has been open for a batch with this largest timestamp: by the timestamps if it

@@ -69,10 +69,14 @@ pub(crate) enum Miss {
 }
 
 impl Walk {
-    /// Begins at a batch that lies at `position`, at or before the one wanted, and whose base
-    /// offset is at least `base`. At the beginning of a segment that may be a later one.
+    /// Begins at a batch that lies at `position`, and whose base offset is at least `base`.
     pub(crate) fn new(want: Want, position: u64, base: Offset) -> Walk {
-        Walk { want, position, next: base, strict: position != 0, taken: None }
+        Walk { want, position, next: base, strict: false, taken: None }
+    }
+
+    /// Begins where an index says: the batch there must not lie behind the one wanted.
+    pub(crate) fn indexed(self) -> Walk {
+        Walk { strict: true, ..self }
     }
 
     /// The batches taken so far, by position.
@@ -142,7 +146,7 @@ impl Walk {
         }
         let start = self.taken.as_ref().map_or(self.position, |taken| taken.start);
         let forced = self.taken.is_none() && self.want.at_least_one;
-        let over = self.want.max_bytes as u64 + start < end && !forced;
+        let over = start.saturating_add(self.want.max_bytes as u64) < end && !forced;
         if self.want.until < next || over {
             return Step::Done { segment_over: false };
         }

@@ -1,3 +1,5 @@
+//! Tests of `tail`.
+
 use super::*;
 
 struct Bench {
