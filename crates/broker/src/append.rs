@@ -72,6 +72,9 @@ impl<E: World> Shard<E> {
         partition: &Partition<E>,
         part: &ProducePart,
     ) -> Result<Placed, AppendRefusal> {
+        if !has_headroom(self.env().pool(), part.batch.len()) {
+            return Err(AppendRefusal::OverBudget);
+        }
         let now_ms = self.env().wall_ms();
         let placed = partition.append_as_leader(&part.batch, &part.checked, now_ms)?;
         self.committer().enqueue(partition);
@@ -173,6 +176,16 @@ impl<E: World> Shard<E> {
         }
         Ok(Produced { placed, log_start: partition.bounds().log_start })
     }
+}
+
+/// Whether `bytes` may be taken for records or requests. An eighth of the pool is left to the
+/// writes and reads that free the rest.
+pub(crate) fn has_headroom(pool: &buf::Pool, bytes: usize) -> bool {
+    let most = pool.limit() - pool.limit() / 8;
+    if most < pool.used() + bytes {
+        pool.collect();
+    }
+    pool.used() + bytes <= most
 }
 
 /// A failure that its code explains.

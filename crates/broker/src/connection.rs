@@ -17,6 +17,7 @@ use env::{Group, Stream};
 use wire::frame::LENGTH_BYTES;
 use wire::{FrameLimits, Refusal, Verdict};
 
+use crate::append::has_headroom;
 use crate::options::frame_bytes_max;
 use crate::shard::{Shard, World};
 
@@ -145,15 +146,17 @@ impl<E: World> Shard<E> {
     async fn reserve(&self, bytes: usize) -> io::Result<Buffer> {
         let deadline = self.env().now().plus(MEMORY_WAIT_MAX);
         loop {
-            match self.env().pool().buffer(bytes) {
-                Ok(buffer) => return Ok(buffer),
-                Err(_) if self.env().now() < deadline => {
-                    self.evict(bytes);
-                    self.committer().memory_wanted();
-                    self.env().sleep(MEMORY_PAUSE).await;
-                }
-                Err(over) => return Err(io::Error::new(io::ErrorKind::OutOfMemory, over)),
+            if has_headroom(self.env().pool(), bytes)
+                && let Ok(buffer) = self.env().pool().buffer(bytes)
+            {
+                return Ok(buffer);
             }
+            if deadline <= self.env().now() {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            self.evict(bytes);
+            self.committer().memory_wanted();
+            self.env().sleep(MEMORY_PAUSE).await;
         }
     }
 

@@ -67,9 +67,7 @@ impl Sealed {
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
         match self.bytes {
-            Source::Static(bytes) => {
-                Bytes::from_static(&bytes[self.at..self.at + self.len])
-            }
+            Source::Static(bytes) => Bytes::from_static(&bytes[self.at..self.at + self.len]),
             Source::Block(_) => Bytes::from_owner(self),
         }
     }

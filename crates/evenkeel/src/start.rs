@@ -118,7 +118,11 @@ async fn serve(env: ShardEnv<ShardMessage>, world: Arc<World>) {
     }
 }
 
-async fn accept(env: ShardEnv<ShardMessage>, shard: Shard<ShardEnv<ShardMessage>>, on: TcpListener) {
+async fn accept(
+    env: ShardEnv<ShardMessage>,
+    shard: Shard<ShardEnv<ShardMessage>>,
+    on: TcpListener,
+) {
     loop {
         match on.accept().await {
             Ok(stream) => {

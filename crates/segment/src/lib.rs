@@ -1,4 +1,4 @@
-//! The segment store of one log: recover, append, read, roll, truncate, retain.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod cursors;

@@ -99,10 +99,11 @@ impl<E: Env> Log<E> {
             segment.log_file.changes += 1;
             pass
         };
-        let Pass { len, next, mut pieces, first_page } = pass;
+        let mut pass = pass;
         if aligned {
-            self.compose_pages(base, &file, &mut pieces, first_page, len, group).await?;
+            self.compose_pages(base, &file, &mut pass, group).await?;
         }
+        let Pass { len, next, pieces, .. } = pass;
         self.write_pieces(&file, pieces, group).await?;
         let mut state = self.inner.state.borrow_mut();
         let segment = state.segment(base);
@@ -140,18 +141,16 @@ impl<E: Env> Log<E> {
         &self,
         base: Offset,
         file: &FileOf<E>,
-        pieces: &mut Vec<Piece>,
-        first_page: Option<u64>,
-        len: u64,
+        pass: &mut Pass,
         group: Group,
     ) -> Result<(), WriteError> {
-        if let Some(page) = first_page {
+        if let Some(page) = pass.first_page {
             self.load_lead(base, file, page, group).await?;
-            pieces.insert(0, self.composed(base, page, len)?);
+            pass.pieces.insert(0, self.composed(base, page, pass.len)?);
         }
-        let last = page_down(len);
-        if last != len && first_page != Some(last) {
-            pieces.push(self.composed(base, last, len)?);
+        let last = page_down(pass.len);
+        if last != pass.len && pass.first_page != Some(last) {
+            pass.pieces.push(self.composed(base, last, pass.len)?);
         }
         Ok(())
     }

@@ -235,7 +235,7 @@ async fn incarnation_of(sim: &Sim<ShardMessage>, plan: Plan, incarnation: u32, h
     let mut admin = connect(0);
     // The topic may be there from an earlier incarnation.
     // A written record survives the death of the process, though not of the machine.
-    let caching = plan.trouble == Trouble::Kill && plan.seed % 2 == 0;
+    let caching = plan.trouble == Trouble::Kill && plan.seed.is_multiple_of(2);
     let configs: &[(&str, &str)] = if caching { &[("write.caching", "true")] } else { &[] };
     let _ = admin.create_topic(TOPIC, plan.partitions, configs).await;
     let Ok(Some(topic)) = admin.topic_id(TOPIC).await else { return };

@@ -1,3 +1,5 @@
+//! Tests of `fetch_session`.
+
 use super::*;
 use record::TopicId;
 

@@ -1,3 +1,5 @@
+//! Tests of `configs`.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `controller`.
+
 use record::{Offset, TopicId};
 
 use super::*;

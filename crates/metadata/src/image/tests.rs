@@ -1,3 +1,5 @@
+//! Tests of `image`.
+
 use record::{LeaderEpoch, Offset, TopicId, TopicPartition};
 
 use super::*;

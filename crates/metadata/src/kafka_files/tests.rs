@@ -1,3 +1,5 @@
+//! Tests of `kafka_files`.
+
 use record::{LeaderEpoch, Offset, TopicId};
 
 use super::*;

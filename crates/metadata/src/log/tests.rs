@@ -1,3 +1,5 @@
+//! Tests of `log`.
+
 use super::snapshot::{SnapshotError, SnapshotId};
 use super::*;
 use crate::image::Image;

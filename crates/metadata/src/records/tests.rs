@@ -1,3 +1,5 @@
+//! Tests of `records`.
+
 use record::TopicId;
 
 use super::*;

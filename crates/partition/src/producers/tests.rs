@@ -1,3 +1,5 @@
+//! Tests of `producers`.
+
 use super::*;
 
 fn batch(id: i64, epoch: i16, first: i32, count: i32) -> Header {

@@ -1,3 +1,5 @@
+//! Tests of `codec`.
+
 use super::*;
 
 /// Text that compresses, then bytes that do not.

@@ -1,3 +1,5 @@
+//! Tests of `validate`.
+
 use super::*;
 use crate::codec::DecompressError;
 use crate::layout::{

@@ -1,3 +1,5 @@
+//! Tests of `cpu`.
+
 use super::*;
 
 const FAST: Level = Level::Latency { target_ns: 400_000 };

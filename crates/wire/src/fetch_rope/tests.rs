@@ -1,3 +1,5 @@
+//! Tests of `fetch_rope`.
+
 use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 

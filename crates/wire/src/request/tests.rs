@@ -1,3 +1,5 @@
+//! Tests of `request`.
+
 use bytes::BytesMut;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of `response`.
+
 use bytes::Bytes;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Tests of `shape`.
+
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 
