@@ -279,8 +279,15 @@ async fn check_closed<E: Env>(env: &E, log: &Log<E>) {
     }
 }
 
+/// A few cases, or as many as `PROPTEST_CASES` says.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { 48 };
+    ProptestConfig { cases, failure_persistence: None, ..default }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    #![proptest_config(config())]
 
     #[test]
     fn a_log_is_a_list_of_batches(steps in prop::collection::vec(step(), 1..60)) {

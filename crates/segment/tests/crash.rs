@@ -1,0 +1,284 @@
+//! Cuts the power at every point of a workload, and lets every call fail once.
+//!
+//! The oracle is what was acknowledged, not what was written: everything below the last flush that
+//! returned is there, what is there is a first part of what was appended, and nothing that was
+//! truncated comes back.
+
+mod kit;
+
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+use std::rc::Rc;
+
+use env::sim::{Errno, Fault, Image, Outcome, Sim, SimEnv, SimOptions};
+use env::{Group, ShardId};
+use evenkeel_segment::{Known, Log, LogOptions, OpenError, Opened, WriteError};
+use kit::{Kept, Model, append, bytes_of, dir};
+use record::Offset;
+
+/// What must hold after a crash at any moment.
+#[derive(Clone, Debug, Default)]
+struct Oracle {
+    created: bool,
+    /// The log is a first part of one of these.
+    may_be: Vec<Vec<Kept>>,
+    /// It ends here or later.
+    durable: Offset,
+    start: Offset,
+}
+
+type Told = Rc<RefCell<Oracle>>;
+
+fn options() -> LogOptions {
+    LogOptions { segment_bytes: 26_000, index_interval_bytes: 500, ..kit::small() }
+}
+
+struct Workload {
+    log: Log<SimEnv<()>>,
+    model: Model,
+    told: Told,
+    appended: u64,
+}
+
+impl Workload {
+    fn append(&mut self, value_len: usize) {
+        self.appended += 1;
+        let timestamp_ms = i64::try_from(self.appended).unwrap() * 10;
+        let bytes = kit::batch(2, value_len, timestamp_ms, self.appended);
+        append(&self.log, &mut self.model, &bytes, 0);
+        // From now on it may be in the files.
+        self.told.borrow_mut().may_be = vec![self.model.batches.clone()];
+    }
+
+    async fn write(&self) -> Result<(), WriteError> {
+        // A full device passes.
+        loop {
+            match self.log.write(Group::Produce).await {
+                Ok(_) => return Ok(()),
+                Err(WriteError::Full(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn flush(&self) -> Result<(), WriteError> {
+        let durable = self.log.flush(Group::Produce).await?;
+        assert_eq!(durable, self.log.ends().durable);
+        self.told.borrow_mut().durable = durable;
+        Ok(())
+    }
+
+    async fn truncate(&mut self, batches: usize) -> Result<(), WriteError> {
+        let to = self.model.batches[batches].base;
+        {
+            let mut told = self.told.borrow_mut();
+            told.durable = told.durable.min(to);
+        }
+        loop {
+            match self.log.truncate(to, Group::System).await {
+                Ok(end) => assert_eq!(end, to),
+                Err(WriteError::Full(_)) => continue,
+                Err(error) => return Err(error),
+            }
+            break;
+        }
+        self.model.cut(to);
+        let mut told = self.told.borrow_mut();
+        told.may_be = vec![self.model.batches.clone()];
+        told.durable = to;
+        Ok(())
+    }
+
+    async fn advance_start(&mut self, batches: usize) -> Result<(), WriteError> {
+        let to = self.model.batches[batches].base;
+        self.told.borrow_mut().start = to;
+        loop {
+            match self.log.advance_start(to, Group::Retention).await {
+                Err(WriteError::Full(_)) => {}
+                done => return done,
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Result<(), WriteError> {
+        for round in 0..9_usize {
+            for number in 0..4 {
+                self.append([10, 900, 2000, 60][(round + number) % 4]);
+            }
+            self.write().await?;
+            if round % 2 == 0 {
+                self.append(4500);
+                self.flush().await?;
+            }
+            match round {
+                3 => {
+                    let all = self.model.batches.len();
+                    self.truncate(all - 7).await?;
+                }
+                5 => self.advance_start(12).await?,
+                6 => drop(self.log.evict(usize::MAX)),
+                _ => {}
+            }
+        }
+        loop {
+            match self.log.close(Group::System).await {
+                Err(WriteError::Full(_)) => {}
+                done => break done?,
+            }
+        }
+        self.told.borrow_mut().durable = self.model.end;
+        Ok(())
+    }
+}
+
+/// Runs the workload as far as it comes.
+async fn workload(env: SimEnv<()>, told: Told) -> Result<(), WriteError> {
+    let created = loop {
+        match Log::create(&env, dir(), options(), Offset::ZERO).await {
+            Err(OpenError::Io(failure)) if failure.is_full() => {}
+            created => break created,
+        }
+    };
+    // A failure here leaves nothing that was promised.
+    let Ok(log) = created else { return Ok(()) };
+    told.borrow_mut().created = true;
+    told.borrow_mut().may_be = vec![Vec::new()];
+    let mut work = Workload { log, model: Model::default(), told, appended: 0 };
+    let done = work.run().await;
+    if done.is_err() {
+        // Fenced: nothing more is taken, and what is there is still read.
+        let bytes = kit::batch(1, 10, 0, 0);
+        let stamp =
+            evenkeel_segment::Stamp { base: work.model.end, epoch: record::LeaderEpoch::ZERO };
+        assert!(work.log.append(&bytes, stamp, 0).is_err());
+        assert!(work.log.write(Group::Produce).await.is_err());
+        assert!(work.log.flush(Group::Produce).await.is_err());
+    }
+    done
+}
+
+/// What a recovery found.
+#[derive(Debug, PartialEq, Eq)]
+struct Recovered {
+    first: Offset,
+    bytes: Vec<u8>,
+    end: Offset,
+    opened: Opened,
+}
+
+async fn recover(env: SimEnv<()>, known: Known) -> Recovered {
+    let (log, opened) = Log::open(&env, dir(), options(), known, Group::Recovery).await.unwrap();
+    let first = log.segments()[0].base;
+    let ends = log.ends();
+    let mut from = first;
+    let mut bytes = Vec::new();
+    while from < ends.end {
+        let read = log.read(from, ends.end, 5000, true, Group::Fetch).await.unwrap();
+        bytes.extend(bytes_of(&read));
+        from = read.next.unwrap();
+    }
+    Recovered { first, bytes, end: ends.end, opened }
+}
+
+fn verify(oracle: &Oracle, found: &Recovered, what: &str) {
+    assert!(oracle.durable <= found.end, "{what}: {} < {}", found.end, oracle.durable);
+    assert!(found.first <= oracle.start, "{what}: it begins at {}", found.first);
+    let fits = oracle.may_be.iter().any(|batches| {
+        let there = |batch: &&Kept| found.first <= batch.base && batch.next <= found.end;
+        let want: Vec<&Kept> = batches.iter().filter(there).collect();
+        let bytes: Vec<u8> = want.iter().flat_map(|batch| batch.bytes.clone()).collect();
+        let end = want.last().map_or(found.first, |last| last.next);
+        bytes == found.bytes && end == found.end
+    });
+    assert!(fits, "{what}: the log is not what was appended, up to {}", found.end);
+    assert_eq!(found.opened.damage, [], "{what}");
+}
+
+fn known(oracle: &Oracle, recovery_point: Offset) -> Known {
+    Known { start: oracle.start, recovery_point, clean: false, tail: None }
+}
+
+/// Recovers from what is left, twice, and with the power cut during the first recovery.
+fn check_image(image: impl Fn() -> Image, oracle: &Oracle, seed: u64, what: &str) {
+    if !oracle.created {
+        return;
+    }
+    // A checkpoint may be old, but not so old that it lies before what was removed.
+    let recovery_point = if seed.is_multiple_of(2) { oracle.durable } else { oracle.start };
+    let known = known(oracle, recovery_point.min(oracle.durable));
+    let sim = Sim::<()>::restart(seed, SimOptions::default(), image());
+    let first = sim.run(recover(sim.env(ShardId(0)), known)).done();
+    verify(oracle, &first, what);
+    let mutations = sim.mutations();
+    let sim = Sim::<()>::restart(seed, SimOptions::default(), sim.cut_power());
+    let second = sim.run(recover(sim.env(ShardId(0)), known)).done();
+    verify(oracle, &second, what);
+    assert!(first.bytes == second.bytes && first.end == second.end, "{what}: again");
+    for cut in 0..mutations {
+        let options = SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
+        let sim = Sim::<()>::restart(seed, options, image());
+        assert!(sim.run(recover(sim.env(ShardId(0)), known)).is_cut());
+        let sim = Sim::<()>::restart(seed, SimOptions::default(), sim.cut_power());
+        let after = sim.run(recover(sim.env(ShardId(0)), known)).done();
+        verify(oracle, &after, &format!("{what}, recovery cut at {cut}"));
+    }
+}
+
+#[test]
+fn what_was_flushed_survives_a_power_cut_at_every_mutation() {
+    let probe = Sim::<()>::new(1, SimOptions::default());
+    let told = Told::default();
+    probe.run(workload(probe.env(ShardId(0)), Rc::clone(&told))).done().unwrap();
+    let mutations = probe.mutations();
+    assert!(100 < mutations, "{mutations} mutations");
+    for cut in 0..=mutations {
+        for seed in 0..3 {
+            let run = || {
+                let options =
+                    SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
+                let sim = Sim::<()>::new(1, options);
+                let told = Told::default();
+                let ended = sim.run(workload(sim.env(ShardId(0)), Rc::clone(&told)));
+                assert!(ended.is_cut() || cut == mutations, "cut {cut} of {mutations}");
+                let oracle = told.borrow().clone();
+                (sim.cut_power_as(cut * 100 + seed), oracle)
+            };
+            let oracle = run().1;
+            check_image(|| run().0, &oracle, seed, &format!("cut {cut} seed {seed}"));
+        }
+    }
+}
+
+#[test]
+fn every_call_may_fail_once() {
+    let probe = Sim::<()>::new(1, SimOptions::default());
+    probe.run(workload(probe.env(ShardId(0)), Told::default())).done().unwrap();
+    for errno in [Errno::Eio, Errno::Enospc] {
+        for nth in 1.. {
+            let sim = Sim::<()>::new(1, SimOptions::default());
+            let calls = Rc::new(Cell::new(0));
+            let count = Rc::clone(&calls);
+            let every = move |_: &Path| {
+                count.set(count.get() + 1);
+                true
+            };
+            sim.disk().inject(Fault::of_any(errno).on(every).nth(nth));
+            let told = Told::default();
+            let ended: Outcome<_> = sim.run(workload(sim.env(ShardId(0)), Rc::clone(&told)));
+            let ended = ended.done();
+            if calls.get() < nth {
+                assert_eq!(ended, Ok(()));
+                break;
+            }
+            let oracle = told.borrow().clone();
+            let image = sim.kill_process();
+            let what = format!("{errno:?} at call {nth}");
+            if oracle.created {
+                let known = known(&oracle, oracle.durable);
+                let sim = Sim::<()>::restart(nth, SimOptions::default(), image);
+                let found = sim.run(recover(sim.env(ShardId(0)), known)).done();
+                verify(&oracle, &found, &what);
+            }
+        }
+    }
+}
