@@ -1,4 +1,4 @@
-//! `cargo +nightly fuzz run journal`; the target is in `src/targets/journal.rs`.
+//! `cargo +nightly fuzz run --fuzz-dir tests/fuzz journal`; the target is in `src/targets/journal.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| evenkeel_fuzz::targets::journal(data));

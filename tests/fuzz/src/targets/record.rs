@@ -101,11 +101,12 @@ fn rules(choices: u8) -> Rules {
 fn check_taken(header: &Header, mut batch: Vec<u8>, rules: &Rules) {
     assert!(crc_is_right(&batch[..header.len]));
     assert_eq!(&Header::read(&batch).expect("it was taken"), header);
-    let again = validate(&batch, rules, 1_700_000_000_000).expect("it was taken once");
+    // A client may not say that the broker set the time, as is now in the batch.
     if rules.timestamps != Timestamps::LogAppendTime {
+        let again = validate(&batch, rules, 1_700_000_000_000).expect("it was taken once");
         assert_eq!(again.payload, Payload::AsSent);
+        assert_eq!(again.header.records, header.records);
     }
-    assert_eq!(again.header.records, header.records);
     record::stamp(&mut batch, Offset::ZERO.plus(77), LeaderEpoch::ZERO);
     assert!(crc_is_right(&batch[..header.len]), "stamping is outside the checksum");
 }
