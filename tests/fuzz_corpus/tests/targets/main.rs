@@ -1,5 +1,5 @@
 //! Every target over its corpus and over mutations of it. `FUZZ_MUTATIONS` says how many, `FUZZ_SEED` where they
-//! begin; `cargo test -p evenkeel-fuzz-corpus -- --ignored` writes the corpus anew.
+//! begin; with `FUZZ_WRITE_CORPUS` the corpus is written anew.
 
 mod seeds;
 

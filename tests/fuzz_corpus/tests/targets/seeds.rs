@@ -18,23 +18,42 @@ fn at(raw: i64) -> Offset {
     Offset::new(raw).expect("not negative")
 }
 
-fn write(target: &str, name: &str, input: &[u8]) {
-    let dir = corpus_directory(target);
-    fs::create_dir_all(&dir).expect("it can be created");
-    fs::write(dir.join(name), input).expect("it can be written");
+/// Inputs with the names of their target and their own.
+#[derive(Default)]
+struct Inputs(Vec<(&'static str, String, Vec<u8>)>);
+
+impl Inputs {
+    fn add(&mut self, target: &'static str, name: &str, input: &[u8]) {
+        self.0.push((target, name.to_owned(), input.to_vec()));
+    }
 }
 
+/// With `FUZZ_WRITE_CORPUS` set it also writes them into the source tree: for when a format changes.
 #[test]
-#[ignore = "writes the corpus into the source tree; run it when a format changes"]
-fn write_the_corpus() {
-    wire();
-    record();
-    index();
-    journal();
+fn what_the_crates_write_today_holds() {
+    let mut inputs = Inputs::default();
+    wire(&mut inputs);
+    record(&mut inputs);
+    index(&mut inputs);
+    journal(&mut inputs);
+    let writes = std::env::var_os("FUZZ_WRITE_CORPUS").is_some();
+    for (target, name, input) in &inputs.0 {
+        match *target {
+            "wire" => targets::wire(input),
+            "record" => targets::record(input),
+            "index" => targets::index(input),
+            _ => targets::journal(input),
+        }
+        if writes {
+            let dir = corpus_directory(target);
+            fs::create_dir_all(&dir).expect("it can be created");
+            fs::write(dir.join(name), input).expect("it can be written");
+        }
+    }
 }
 
 /// A request of each key in its lowest and highest version: the empty body of the schema's defaults.
-fn wire() {
+fn wire(inputs: &mut Inputs) {
     for range in wire::ADVERTISED {
         for version in [range.min, range.max] {
             let mut frame = vec![0; 4];
@@ -44,13 +63,13 @@ fn wire() {
             frame.extend([0; 48]);
             let length = i32::try_from(frame.len() - 4).expect("small");
             frame[..4].copy_from_slice(&length.to_be_bytes());
-            write("wire", &format!("{}-{version}", range.key.name()), &frame);
+            inputs.add("wire", &format!("{}-{version}", range.key.name()), &frame);
         }
     }
-    write("wire", "produce-7-of-a-batch", &produce(&batch(Codec::None)));
-    write("wire", "two-frames", &[produce(&batch(Codec::Lz4)), produce(&[])].concat());
-    write("wire", "half-a-frame", &produce(&batch(Codec::None))[..30]);
-    write("wire", "http", b"GET / HTTP/1.1\r\n\r\n");
+    inputs.add("wire", "produce-7-of-a-batch", &produce(&batch(Codec::None)));
+    inputs.add("wire", "two-frames", &[produce(&batch(Codec::Lz4)), produce(&[])].concat());
+    inputs.add("wire", "half-a-frame", &produce(&batch(Codec::None))[..30]);
+    inputs.add("wire", "http", b"GET / HTTP/1.1\r\n\r\n");
 }
 
 fn produce(records: &[u8]) -> Vec<u8> {
@@ -74,32 +93,32 @@ fn batch(codec: Codec) -> Vec<u8> {
     builder.build()
 }
 
-fn record() {
+fn record(inputs: &mut Inputs) {
     let codecs = [Codec::None, Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd];
     for codec in codecs {
         // Each as it is, and with a checksum that is repaired after a mutation.
         for choices in [0_u8, 1, 1 | 4 << 1, 1 | 0x10] {
             let input = [&[choices][..], &batch(codec)].concat();
-            write("record", &format!("{codec:?}-{choices:02x}"), &input);
+            inputs.add("record", &format!("{codec:?}-{choices:02x}"), &input);
         }
     }
     let mut idempotent = Builder::new(Codec::None);
     idempotent.producer(7, 1, 5).record(5, None, Some(b"v"), &[]);
-    write("record", "idempotent", &[&[1][..], &idempotent.build()].concat());
+    inputs.add("record", "idempotent", &[&[1][..], &idempotent.build()].concat());
     let producer =
         Producer { id: ProducerId::new(7), epoch: ProducerEpoch::new(1), base_sequence: -1 };
     let marker = EndTransaction { commit: true, coordinator_epoch: 3 }.build(producer, 9);
-    write("record", "marker", &[&[0x81][..], &marker].concat());
-    write("record", "two", &[&[0][..], &batch(Codec::None), &batch(Codec::Zstd)].concat());
+    inputs.add("record", "marker", &[&[0x81][..], &marker].concat());
+    inputs.add("record", "two", &[&[0][..], &batch(Codec::None), &batch(Codec::Zstd)].concat());
     // The choices alone lead to the decompressors, too.
     for codec in [Codec::Gzip, Codec::Snappy, Codec::Lz4, Codec::Zstd] {
         let plain: Vec<u8> = (0..400_u32).map(|n| n.to_le_bytes()[0] / 7).collect();
         let bytes = record::codec::compress(codec, None, &plain);
-        write("record", &format!("{codec:?}-bare"), &[&[0][..], &bytes].concat());
+        inputs.add("record", &format!("{codec:?}-bare"), &[&[0][..], &bytes].concat());
     }
 }
 
-fn index() {
+fn index(inputs: &mut Inputs) {
     let mut offsets = OffsetIndex::new(at(3));
     let mut times = TimeIndex::new(at(3));
     let mut aborted = AbortedIndex::new();
@@ -124,13 +143,13 @@ fn index() {
         ("zeros", vec![0; 96]),
     ];
     for (name, file) in files {
-        write("index", name, &[&[3, 70][..], &file].concat());
+        inputs.add("index", name, &[&[3, 70][..], &file].concat());
     }
     let padded = [offsets.encode(0, offsets.len()), vec![0; 80]].concat();
-    write("index", "offsets-padded", &[&[3, 70][..], &padded].concat());
+    inputs.add("index", "offsets-padded", &[&[3, 70][..], &padded].concat());
 }
 
-fn journal() {
+fn journal(inputs: &mut Inputs) {
     let items = |pool: &Pool| {
         let of = |partition| TopicPartition { topic: TopicId::from_bytes([5; 16]), partition };
         let batches = |partition, base: i64, count: i64| {
@@ -170,13 +189,13 @@ fn journal() {
         let file =
             contents.files.iter().find(|(path, _)| path.to_string_lossy().contains("journal"));
         let (_, file) = file.expect("it was opened");
-        write("journal", &format!("frames-{count}"), &targets::compact(0, file));
-        write("journal", &format!("frames-{count}-repaired"), &targets::compact(2, file));
+        inputs.add("journal", &format!("frames-{count}"), &targets::compact(0, file));
+        inputs.add("journal", &format!("frames-{count}-repaired"), &targets::compact(2, file));
     }
-    checkpoints();
+    checkpoints(inputs);
 }
 
-fn checkpoints() {
+fn checkpoints(inputs: &mut Inputs) {
     for partitions in [0, 1, 3] {
         let sim: Sim<()> = Sim::new(4, SimOptions::default());
         let env = sim.env(ShardId(0));
@@ -205,7 +224,7 @@ fn checkpoints() {
             let mut input = vec![choices];
             input.extend(u16::try_from(file.len()).expect("small").to_le_bytes());
             input.extend_from_slice(file);
-            write("journal", &format!("{name}-{partitions}"), &input);
+            inputs.add("journal", &format!("{name}-{partitions}"), &input);
         }
     }
 }

@@ -26,8 +26,8 @@ fn hostile_lengths_close_the_connection() {
 
 /// Opens connections that each say that a produce of so many bytes follows, and stop after its
 /// beginning.
-fn announce(besieged: &Besieged, sizes: &[i32]) {
-    let mut waiting = Vec::new();
+fn announce(besieged: &Besieged, sizes: &[i32]) -> Vec<Line> {
+    let mut waiting: Vec<Line> = Vec::new();
     for bytes in sizes {
         for _ in 0..64 {
             let mut line = besieged.line().expect("accepted");
@@ -39,23 +39,28 @@ fn announce(besieged: &Besieged, sizes: &[i32]) {
     std::thread::sleep(Duration::from_secs(3));
     let memory = besieged.memory_peak().expect("it runs");
     assert!(memory < 160 * MIB, "{memory} bytes");
+    waiting
 }
 
 #[test]
 fn announced_and_never_sent_stays_within_the_memory() {
     let besieged = besieged();
-    announce(&besieged, &[6 << 20]);
+    let waiting = announce(&besieged, &[6 << 20]);
     besieged.relieve().expect("nobody else noticed");
+    drop(waiting);
 }
 
+// Wrong: others should not notice. A frame takes its memory before its bytes come, for as long as they do not,
+// so whoever fills every gap keeps others out. Memory watermarks are to settle that; then this test must say
+// that the witness stays served.
 #[test]
-#[ignore = "a frame takes its memory before its bytes come, for as long as they do not: whoever fills every gap \
-            keeps others out; memory watermarks are to settle that"]
-fn announced_and_never_sent_takes_no_memory_from_others() {
+fn announced_and_never_sent_in_every_size_keeps_others_out() {
     let besieged = besieged();
     // The large ones first, then what fits into the room that is left.
-    announce(&besieged, &[6 << 20, 1 << 20, 256 << 10, 64 << 10, 8 << 10]);
-    besieged.relieve().expect("nobody else noticed");
+    let waiting = announce(&besieged, &[6 << 20, 1 << 20, 256 << 10, 64 << 10, 8 << 10]);
+    let why = besieged.relieve().expect_err("the witness waits");
+    assert!(why.to_string().contains("witness"), "{why}");
+    drop(waiting);
 }
 
 #[test]
