@@ -141,7 +141,10 @@ impl Tail {
         while position < end {
             let left = usize::try_from(end - position).unwrap_or(usize::MAX);
             let capacity = page_up(left.min(CHUNK_BYTES_MAX)).max(growth.bytes);
-            let chunk = source.pool.chunk(capacity)?;
+            // A smaller chunk than planned will do when memory is short.
+            let least = page_up(left.min(CHUNK_BYTES_MIN));
+            let chunk = source.pool.chunk(capacity).or_else(|_| source.pool.chunk(least))?;
+            let capacity = chunk.capacity();
             let from = position.max(at);
             let began_ms = source.now_ms;
             fresh.push_back(Piece { position, from, to: from, chunk, began_ms, marks: Vec::new() });

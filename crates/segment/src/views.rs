@@ -56,7 +56,8 @@ pub struct Read {
     pub parts: Vec<Sealed>,
     /// Bytes in the parts.
     pub bytes: usize,
-    /// Offset after the last batch; where to read on. `None` if there is no batch.
+    /// Where to read on: the offset after the last batch, or where the next one begins behind a
+    /// gap. `None` if there is no batch.
     pub next: Option<Offset>,
 }
 

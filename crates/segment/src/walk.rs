@@ -166,7 +166,7 @@ impl Walk {
     }
 }
 
-/// The header of the batch at `position`, whose base offset is at least `base`, if it can belong
+/// The header of the batch at `position`, before the limit, whose base offset is at least `base`, if it can belong
 /// there.
 pub(crate) fn header_at(
     image: &Image,
@@ -175,15 +175,14 @@ pub(crate) fn header_at(
     bounds: Bounds<'_>,
 ) -> Result<Header, Miss> {
     let left = bounds.limit - position;
-    if left < HEADER_LEN as u64 {
-        return Err(Miss::Bad(Flaw::Short));
+    let to = position + left.min(HEADER_LEN as u64);
+    if !(image.reaches(position) && image.reaches(to)) {
+        return Err(Miss::Need { from: position, to });
     }
     let header = match image.header(position) {
         Ok(header) => header,
-        Err(HeaderError::Truncated { .. }) => {
-            return Err(Miss::Need { from: position, to: position + HEADER_LEN as u64 });
-        }
         Err(_) if image.is_zero(position) => return Err(Miss::Bad(Flaw::Zeros)),
+        Err(HeaderError::Truncated { .. }) => return Err(Miss::Bad(Flaw::Short)),
         Err(_) => return Err(Miss::Bad(Flaw::Header)),
     };
     if left < header.len as u64 {
