@@ -1,7 +1,8 @@
 //! What all loads share: the topic, the producers, and what is counted of each acknowledgement.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use kit::{Failure, Flavour, Outcome, Workload};
@@ -69,6 +70,8 @@ pub(crate) struct Acks {
     window: (u64, u64),
     /// Latency of each acknowledgement of a record from inside the window.
     latencies: Option<Mutex<Vec<u32>>>,
+    /// Who waits for each acknowledgement.
+    waiter: OnceLock<Thread>,
 }
 
 impl Acks {
@@ -82,6 +85,18 @@ impl Acks {
             failed: AtomicU64::new(0),
             window: window.map_or((0, 0), |(from, to)| (micros(from), micros(to))),
             latencies: window.map(|_| Mutex::new(Vec::new())),
+            waiter: OnceLock::new(),
+        }
+    }
+
+    /// Wakes the calling thread at each acknowledgement from here on.
+    pub(crate) fn wake_me(&self) {
+        self.waiter.get_or_init(std::thread::current);
+    }
+
+    fn wake(&self) {
+        if let Some(waiter) = self.waiter.get() {
+            waiter.unpark();
         }
     }
 
@@ -112,6 +127,7 @@ impl ProducerContext for Acks {
     fn delivery(&self, result: &DeliveryResult<'_>, since: usize) {
         let Ok(message) = result else {
             self.failed.fetch_add(1, Ordering::Relaxed);
+            self.wake();
             return;
         };
         let length = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
@@ -126,6 +142,7 @@ impl ProducerContext for Acks {
                 latencies.lock().expect("no holder panics").push(micros);
             }
         }
+        self.wake();
     }
 }
 

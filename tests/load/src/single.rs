@@ -1,6 +1,6 @@
 //! Producers that send one record and wait for its acknowledgement.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -47,12 +47,34 @@ pub(crate) fn run(broker: &Broker, plan: &Plan) -> Outcome<Figures> {
     })
 }
 
+/// Sends and waits, while a second thread serves the client's events: a poll of the client
+/// returns only when its time is over, whatever happened meanwhile.
 fn one_by_one(
     producer: &BaseProducer<Acks>,
     plan: &Plan,
     seed: u64,
     until: Duration,
 ) -> Outcome<()> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                producer.poll(Duration::from_millis(100));
+            }
+        });
+        let outcome = send_and_wait(producer, plan, seed, until);
+        done.store(true, Ordering::Relaxed);
+        outcome
+    })
+}
+
+fn send_and_wait(
+    producer: &BaseProducer<Acks>,
+    plan: &Plan,
+    seed: u64,
+    until: Duration,
+) -> Outcome<()> {
+    producer.context().wake_me();
     let mut source = Source::new(plan, seed);
     let acks = producer.context();
     let until = u64::try_from(until.as_micros()).expect("a run is short");
@@ -63,7 +85,7 @@ fn one_by_one(
         sent += 1;
         let asked = Instant::now();
         while acks.records.load(Ordering::Relaxed) < sent {
-            producer.poll(Duration::from_millis(100));
+            thread::park_timeout(Duration::from_millis(100));
             acks.check()?;
             if asked.elapsed() > LIMIT {
                 return Err(Failure::new(format!("no acknowledgement within {LIMIT:?}")));
