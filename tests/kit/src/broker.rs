@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use crate::kafka::{format_directory, node_id, server_properties};
-use crate::process::{CpuTime, cpu_time, resident_bytes, signal_terminate, tail};
+use crate::process::{CpuTime, cpu_time, resident_bytes, signal_interrupt, signal_terminate, tail};
 use crate::{Failure, KafkaJars, Outcome, answers_api_versions, evenkeel_binary, free_port};
 
 /// Which broker.
@@ -193,8 +193,20 @@ impl Broker {
     /// When it does not run, has not ended after 60 s (then it is killed), or did not exit cleanly:
     /// Evenkeel with 0; a JVM that ends on SIGTERM exits with 143.
     pub fn stop(&mut self) -> Outcome<()> {
+        self.stop_on(signal_terminate)
+    }
+
+    /// As [`Broker::stop`], with SIGINT: what a terminal sends.
+    ///
+    /// # Errors
+    /// As [`Broker::stop`].
+    pub fn interrupt(&mut self) -> Outcome<()> {
+        self.stop_on(signal_interrupt)
+    }
+
+    fn stop_on(&mut self, signal: fn(u32)) -> Outcome<()> {
         let mut child = self.child.take().ok_or("the broker does not run")?;
-        signal_terminate(child.id());
+        signal(child.id());
         let asked = Instant::now();
         while asked.elapsed() < STOP_LIMIT {
             if let Some(status) = child.try_wait()? {

@@ -25,7 +25,8 @@ pub use kafka::{KAFKA_VERSION, KafkaJars, format_directory};
 pub use ports::free_port;
 pub use probe::{answers_api_versions, api_versions};
 pub use process::{
-    CpuTime, Finished, cpu_time, resident_bytes, run, signal_terminate, tail, thread_time,
+    CpuTime, Finished, cpu_time, resident_bytes, run, signal_interrupt, signal_terminate, tail,
+    thread_time,
 };
 pub use raw::{RawClient, first_acknowledgement};
 pub use workload::{Flavour, Workload};

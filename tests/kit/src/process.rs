@@ -114,6 +114,11 @@ pub fn signal_terminate(pid: u32) {
     signal(pid, "TERM");
 }
 
+/// Interrupts process `pid` (SIGINT). A process that is gone is no error.
+pub fn signal_interrupt(pid: u32) {
+    signal(pid, "INT");
+}
+
 fn signal(pid: u32, name: &str) {
     let kill = format!("kill -{name} {pid} 2>/dev/null || true");
     drop(Command::new("sh").arg("-c").arg(kill).status());

@@ -38,7 +38,7 @@ pub(super) fn topics(bench: &Bench) -> Outcome<String> {
     let again = ["--create", "--topic", "topics", "--partitions", "1"];
     let refused = bench.try_tool(TOPICS, &again, b"")?;
     ensure(refused.code != Some(0), || "a topic was created twice".to_owned())?;
-    ensure_contains(&(refused.text() + &refused.errors()), "already exists")?;
+    ensure_contains(&(refused.text() + &refused.errors()), "TopicExistsException")?;
     let broken = ["--describe", "--under-replicated-partitions"];
     ensure(bench.tool(TOPICS, &broken)?.trim().is_empty(), || "under-replicated".to_owned())?;
     bench.tool(TOPICS, &["--delete", "--topic", "topics"])?;

@@ -38,10 +38,7 @@ fn ready_and_clean_stop(bench: &Bench) -> Outcome<()> {
     ensure(data.join("meta.properties").is_file(), || "it was not formatted".to_owned())?;
     broker.stop()?;
     broker.restart()?;
-    let pid = broker.pid()?.to_string();
-    run(Command::new("sh").args(["-c", "kill -INT \"$0\"", &pid]), b"", Duration::from_secs(5))?;
-    // The second signal of `stop` reaches a process that is on its way out, or none.
-    broker.stop()
+    broker.interrupt()
 }
 
 fn cannot_start(bench: &Bench) -> Outcome<()> {
