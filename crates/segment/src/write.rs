@@ -83,6 +83,13 @@ impl<E: Env> Log<E> {
 
     /// Writes what one segment lacks.
     async fn write_segment(&self, base: Offset, group: Group) -> Result<(), WriteError> {
+        {
+            let mut state = self.inner.state.borrow_mut();
+            let segment = state.segment(base);
+            if segment.written == segment.len && segment.log_file.exists {
+                return Ok(());
+            }
+        }
         let file = self.file_to_write(base, group).await?;
         let aligned = file.alignment() != 1;
         let pass = {

@@ -16,6 +16,17 @@ pub(crate) struct Scanned {
     pub(crate) step_over: Option<Offset>,
 }
 
+/// Where the segment stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// Below it everything was flushed.
+    pub(crate) recovery_point: Offset,
+    /// Where the next segment begins, if there is one.
+    pub(crate) successor: Option<Offset>,
+    /// An earlier recovery found damage in this segment, and began the next one.
+    pub(crate) restarted: bool,
+}
+
 /// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
@@ -37,13 +48,9 @@ pub(crate) enum Action {
     QuarantineAndRestart,
 }
 
-/// Decides. `recovery_point`: below it everything was flushed. `successor`: where the next segment
-/// begins, if there is one.
-pub(crate) fn decide(
-    scanned: Scanned,
-    recovery_point: Offset,
-    successor: Option<Offset>,
-) -> Action {
+/// Decides.
+pub(crate) fn decide(scanned: Scanned, place: Place) -> Action {
+    let Place { recovery_point, successor, restarted } = place;
     let Scanned { reached, flaw, step_over } = scanned;
     let was_flushed = reached < recovery_point;
     match (flaw, successor) {
@@ -52,7 +59,7 @@ pub(crate) fn decide(
         (None, Some(next)) if next == reached => Action::Keep,
         // The next segment begins where this one's batches end, so none is missing between.
         (Some(Flaw::Zeros), Some(next)) if next == reached => Action::Trim,
-        (None, Some(next)) if next <= recovery_point => Action::Keep,
+        (None, Some(next)) if next <= recovery_point && !restarted => Action::Keep,
         (None, None) if !was_flushed => Action::Keep,
         (None, Some(_)) if !was_flushed => Action::Cut,
         (Some(_), _) if !was_flushed => Action::Cut,
@@ -73,7 +80,19 @@ mod tests {
     ) -> Action {
         let at = |raw| Offset::new(raw).unwrap();
         let scanned = Scanned { reached: at(reached), flaw, step_over: step_over.map(at) };
-        decide(scanned, at(recovery_point), successor.map(at))
+        let (recovery_point, successor) = (at(recovery_point), successor.map(at));
+        decide(scanned, Place { recovery_point, successor, restarted: false })
+    }
+
+    #[test]
+    fn a_restart_is_no_gap_of_compaction() {
+        let at = |raw| Offset::new(raw).unwrap();
+        let scanned = Scanned { reached: at(10), flaw: None, step_over: None };
+        let (recovery_point, successor) = (at(12), Some(at(12)));
+        let place = Place { recovery_point, successor, restarted: true };
+        assert_eq!(decide(scanned, place), Action::Quarantine);
+        let place = Place { restarted: false, ..place };
+        assert_eq!(decide(scanned, place), Action::Keep);
     }
 
     const ZEROS: Option<Flaw> = Some(Flaw::Zeros);

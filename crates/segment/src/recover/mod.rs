@@ -17,7 +17,7 @@ use crate::reader::FileReader;
 use crate::segment::{Files, Segment};
 use crate::truncate::remove_if_there;
 use crate::{Corrupt, Cut, Damage, Flaw, Known, LogOptions, OpenError, Opened};
-use decide::{Action, Scanned, decide};
+use decide::{Action, Place, Scanned, decide};
 use leftovers::open_error;
 use scan_file::{Scan, scan_file};
 
@@ -73,13 +73,15 @@ struct Opening<'a, E: Env> {
     opened: Opened,
     /// Segments from here on were not known to be flushed.
     unflushed_from: Option<Offset>,
+    /// The segment that an earlier recovery began behind damage, still empty.
+    restarted: Option<Offset>,
 }
 
 impl<'a, E: Env> Opening<'a, E> {
     fn new(env: &'a E, dir: &'a Path, options: LogOptions, group: Group) -> Opening<'a, E> {
         let state = State::new(options, Offset::ZERO, Offset::ZERO);
         let opened = Opened::default();
-        Opening { env, dir, options, group, state, opened, unflushed_from: None }
+        Opening { env, dir, options, group, state, opened, unflushed_from: None, restarted: None }
     }
 
     /// Removes segments that lie below the log start: a removal that was interrupted.
@@ -131,7 +133,7 @@ impl<'a, E: Env> Opening<'a, E> {
     /// The segment that holds the recovery point. An empty one there was begun by a recovery that
     /// found damage before it, which must be found again.
     async fn first_to_scan(
-        &self,
+        &mut self,
         bases: &BTreeSet<Offset>,
         recovery_point: Offset,
     ) -> Result<Offset, OpenError> {
@@ -140,6 +142,7 @@ impl<'a, E: Env> Opening<'a, E> {
             return Ok(*bases.first().expect("there is a segment"));
         };
         if holder == recovery_point && self.file_len(holder).await? == 0 {
+            self.restarted = Some(holder);
             return Ok(before.next().copied().unwrap_or(holder));
         }
         Ok(holder)
@@ -158,12 +161,15 @@ impl<'a, E: Env> Opening<'a, E> {
         let mut reader = FileReader::new(self.env, file.clone(), file_len, self.group);
         let mut scan = Scan::new(base);
         let mut bad = Vec::new();
+        let successor = later.first().copied();
+        let restarted = successor.is_some() && successor == self.restarted;
+        let place = Place { recovery_point, successor, restarted };
         let action = loop {
             let interval_bytes = self.options.index_interval_bytes;
             scan_file(&mut reader, &mut scan, interval_bytes).await.map_err(open_error)?;
             let step_over = scan.damaged.map(|header| header.next_offset());
             let scanned = Scanned { reached: scan.next, flaw: scan.flaw, step_over };
-            match (decide(scanned, recovery_point, later.first().copied()), scan.damaged) {
+            match (decide(scanned, place), scan.damaged) {
                 (Action::StepOver, Some(header)) => {
                     bad.push(scan.position);
                     self.name_damage(corrupt(&path, &scan), header.next_offset());
