@@ -3,7 +3,7 @@
 use buf::{OverBudget, PAGE, Sealed, page_down, page_up};
 use env::sync::all;
 use env::{Disk, Env, File, Group, IoFailure, OpenMode};
-use record::Offset;
+use record::{Header, Offset};
 use std::io;
 
 use crate::limits::{ALLOCATE_BYTES_MAX, INDEX_ENTRIES_MAX, PIECE_BYTES, WRITES_IN_FLIGHT};
@@ -90,7 +90,8 @@ impl<E: Env> Log<E> {
                 return Ok(());
             }
         }
-        let file = self.file_to_write(base, group).await?;
+        let file = self.file_to_write(base).await?;
+        self.load_first_timestamp(base, &file, group).await?;
         let aligned = file.alignment() != 1;
         let pass = {
             let mut state = self.inner.state.borrow_mut();
@@ -216,7 +217,7 @@ impl<E: Env> Log<E> {
 
     /// The file of a segment, created if it does not exist, with what a former run left behind
     /// its end cut off, and with space for what will be written.
-    async fn file_to_write(&self, base: Offset, group: Group) -> Result<FileOf<E>, WriteError> {
+    async fn file_to_write(&self, base: Offset) -> Result<FileOf<E>, WriteError> {
         let path = layout::path(&self.inner.dir, base, layout::Kind::Log);
         let (handle, exists) = {
             let mut state = self.inner.state.borrow_mut();
@@ -239,8 +240,32 @@ impl<E: Env> Log<E> {
             }
         };
         self.cut_stale_bytes(base, &file).await?;
-        self.allocate(base, &file, group).await;
+        self.allocate(base, &file).await;
         Ok(file)
+    }
+
+    /// Reads the timestamp by which a segment that was opened with batches in it grows old.
+    async fn load_first_timestamp(
+        &self,
+        base: Offset,
+        file: &FileOf<E>,
+        group: Group,
+    ) -> Result<(), WriteError> {
+        {
+            let mut state = self.inner.state.borrow_mut();
+            let segment = state.segment(base);
+            if segment.first_timestamp_ms.is_some() || segment.written == 0 {
+                return Ok(());
+            }
+        }
+        let buffer = self.inner.env.pool().buffer(PAGE).map_err(|over| self.no_memory(over))?;
+        let (read, buffer) = file.read_at(buffer, PAGE, 0, group).await;
+        let read = read.map_err(|failure| self.failed(failure))?;
+        // What cannot be read as a header has no timestamp: the segment ages by the clock.
+        let header = Header::read(&buffer.as_slice()[..read]);
+        let first_ms = header.map_or(-1, |header| header.max_timestamp_ms);
+        self.inner.state.borrow_mut().segment(base).first_timestamp_ms = Some(first_ms);
+        Ok(())
     }
 
     /// Cuts off what lies behind the end of the file and is not known to be zeros: a later
@@ -264,7 +289,7 @@ impl<E: Env> Log<E> {
 
     /// Allocates space ahead of what is written, if the segment has filled a chunk. A file system
     /// that cannot is not asked twice; a write says whether there is room.
-    async fn allocate(&self, base: Offset, file: &FileOf<E>, _group: Group) {
+    async fn allocate(&self, base: Offset, file: &FileOf<E>) {
         let wanted = {
             let mut state = self.inner.state.borrow_mut();
             let segment_bytes = state.options.segment_bytes;

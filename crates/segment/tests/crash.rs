@@ -4,6 +4,8 @@
 //! returned is there, what is there is a first part of what was appended, and nothing that was
 //! truncated comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use std::cell::{Cell, RefCell};

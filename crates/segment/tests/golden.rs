@@ -1,5 +1,7 @@
 //! The files of a closed log, byte by byte as Kafka leaves them.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use std::collections::BTreeMap;
@@ -22,11 +24,17 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn index(entries: &[(u32, u32)]) -> Vec<u8> {
-    entries.iter().flat_map(|(offset, at)| [offset.to_be_bytes(), at.to_be_bytes()].concat()).collect()
+    entries
+        .iter()
+        .flat_map(|(offset, at)| [offset.to_be_bytes(), at.to_be_bytes()].concat())
+        .collect()
 }
 
 fn times(entries: &[(u64, u32)]) -> Vec<u8> {
-    entries.iter().flat_map(|(ms, at)| [&ms.to_be_bytes()[..], &at.to_be_bytes()].concat()).collect()
+    entries
+        .iter()
+        .flat_map(|(ms, at)| [&ms.to_be_bytes()[..], &at.to_be_bytes()].concat())
+        .collect()
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A log against a list of batches, under random operations, compared after each.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use env::sim::{Sim, SimOptions};
@@ -161,19 +163,7 @@ impl<E: Env> Run<E> {
                 assert!(have == want, "unwritten from {written}");
                 assert_eq!(log.unwritten_bytes(), want.len() as u64);
             }
-            Step::Truncate { to } => {
-                let to = self.place(to);
-                let end = log.truncate(to, Group::System).await.unwrap();
-                let first = log.segments()[0].base;
-                self.model.batches.retain(|batch| batch.next <= to);
-                if to <= first {
-                    assert_eq!(end, to.min(self.model.end));
-                }
-                self.model.start = self.model.start.min(end);
-                let last = self.model.batches.last().map(|batch| batch.next);
-                assert!(last.is_none_or(|last| last <= end) && end <= to.max(first));
-                self.model.end = end;
-            }
+            Step::Truncate { to } => self.truncate(self.place(to)).await,
             Step::AdvanceStart { to } => {
                 let to = self.place(to).min(self.model.end);
                 log.advance_start(to, Group::Retention).await.unwrap();
@@ -194,6 +184,19 @@ impl<E: Env> Run<E> {
             }
             Step::Reopen(stop) => self.reopen(stop).await,
         }
+    }
+
+    async fn truncate(&mut self, to: Offset) {
+        let end = self.log.truncate(to, Group::System).await.unwrap();
+        let first = self.log.segments()[0].base;
+        self.model.batches.retain(|batch| batch.next <= to);
+        if to <= first {
+            assert_eq!(end, to.min(self.model.end));
+        }
+        self.model.start = self.model.start.min(end);
+        let last = self.model.batches.last().map(|batch| batch.next);
+        assert!(last.is_none_or(|last| last <= end) && end <= to.max(first));
+        self.model.end = end;
     }
 
     async fn find_time(&self, timestamp_ms: i64) {

@@ -1,5 +1,7 @@
 //! Opening after an unclean stop: what is cut, what is kept, what is named.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails may panic")]
+
 mod kit;
 
 use std::fs;
@@ -125,7 +127,8 @@ fn only_segments_from_the_recovery_point_on_are_scanned() {
 #[test]
 fn behind_the_recovery_point_a_bad_batch_ends_the_log() {
     let flip_at = |position| move |bench: &Bench| bench.flip(16, LEN + position);
-    let cases: [(&dyn Fn(&Bench), Flaw); 5] = [
+    type Damages<'a> = &'a dyn Fn(&Bench);
+    let cases: [(Damages<'_>, Flaw); 5] = [
         (&flip_at(500), Flaw::Checksum),
         (&flip_at(16), Flaw::Header),
         (&|bench| bench.change(16, |bytes| bytes[979 + 7] ^= 2), Flaw::Order),
@@ -255,10 +258,9 @@ fn a_known_end_is_trusted_if_it_fits() {
         let (log, opened) = bench.open(known(tail)).await;
         assert_eq!((opened, log.ends().durable), (Opened::default(), at(36)));
         check(&log, &bench.model).await;
-        for wrong in [
-            KnownTail { segment_base: at(24), ..tail },
-            KnownTail { len_bytes: 200_000, ..tail },
-        ] {
+        for wrong in
+            [KnownTail { segment_base: at(24), ..tail }, KnownTail { len_bytes: 200_000, ..tail }]
+        {
             let (log, opened) = bench.open(known(wrong)).await;
             assert_eq!(opened.scanned_bytes, 2 * LEN);
             check(&log, &bench.model).await;
