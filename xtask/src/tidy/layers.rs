@@ -58,14 +58,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &["tests/kit"]),
 ];
 
-const FUZZED: &[&str] = &[
-    "crates/buf",
-    "crates/env",
-    "crates/index",
-    "crates/journal",
-    "crates/record",
-    "crates/wire",
-];
+const FUZZED: &[&str] =
+    &["crates/buf", "crates/env", "crates/index", "crates/journal", "crates/record", "crates/wire"];
 
 const PARTITION: &[&str] = &[
     "crates/buf",
