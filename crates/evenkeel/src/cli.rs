@@ -40,7 +40,7 @@ pub(crate) struct Start {
     /// What clients are told to connect to, if not the address of --listen.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
-    /// Where the admin plane listens.
+    /// The address of the admin plane. It is held and told; nothing is served there yet.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9644")]
     pub(crate) admin: SocketAddr,
     /// Shards, each with a thread and a core of its own; one for each available core if not said.

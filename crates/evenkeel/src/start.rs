@@ -24,13 +24,19 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
         .map_err(|error| format!("cannot create {}: {error}", start.data.display()))?;
     let lock = lock(&start.data)?;
     let shards = start.shards.unwrap_or_else(available_shards);
+    // Ports that shards share can be shared by accident, too: nobody else may listen there.
+    if start.listen.port() != 0 {
+        std::net::TcpListener::bind(start.listen)
+            .map_err(|error| format!("cannot listen on {}: {error}", start.listen))?;
+    }
     // Held until every shard listens, so that the port is ours from here on.
     let port = HeldPort::take(start.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", start.listen))?;
     let listen = port.addr();
-    let admin = std::net::TcpListener::bind(start.admin)
-        .map_err(|error| format!("cannot listen on {}: {error}", start.admin))?;
-    let admin_addr = admin.local_addr().map_err(|error| error.to_string())?;
+    // Nothing is served there yet: held, so that connections are refused and do not hang.
+    let admin = HeldPort::take(start.admin)
+        .map_err(|error| format!("cannot hold {}: {error}", start.admin))?;
+    let admin_addr = admin.addr();
     let stopper = Stopper::new();
     stop_on_signals(&stopper)?;
     let world = Arc::new(World {
