@@ -15,6 +15,8 @@ struct Entries {
     filed: Filed,
     /// The segment's length when they were all.
     len: u64,
+    /// Whether the files exist.
+    exist: bool,
     offsets: Vec<u8>,
     times: Vec<u8>,
 }
@@ -112,7 +114,10 @@ impl<E: Env> Log<E> {
         group: Group,
     ) -> Result<(), WriteError> {
         let Some(entries) = self.entries_to_file(base) else { return Ok(()) };
-        let Entries { filed, len, offsets, times } = entries;
+        let Entries { filed, len, offsets, times, exist } = entries;
+        if exist && offsets.is_empty() && times.is_empty() {
+            return Ok(());
+        }
         self.append_to_index((base, Kind::Index), filed.offsets * 8, &offsets, group).await?;
         self.append_to_index((base, Kind::TimeIndex), filed.times * 12, &times, group).await?;
         let (n_offsets, n_times) = (offsets.len() / OffsetEntry::LEN, times.len() / TimeEntry::LEN);
@@ -123,6 +128,7 @@ impl<E: Env> Log<E> {
             building.times.forget(n_times);
         }
         indexes.filed_to = len;
+        indexes.exist = true;
         indexes.files = Files::Hold(Filed {
             offsets: filed.offsets + n_offsets as u64,
             times: filed.times + n_times as u64,
@@ -139,7 +145,7 @@ impl<E: Env> Log<E> {
         };
         let offsets = building.offsets.encode(0, building.offsets.len());
         let times = building.times.encode(0, building.times.len());
-        Some(Entries { filed, len, offsets, times })
+        Some(Entries { filed, len, exist: indexes.exist, offsets, times })
     }
 
     /// Writes `bytes` to an index file from `at` on. At 0 the file is created, or emptied: what it

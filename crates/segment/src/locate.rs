@@ -170,6 +170,9 @@ impl<E: Env> Log<E> {
             let mut reader = FileReader::new(&self.inner.env, file, limit, group);
             reader.piece_bytes = SCAN_BYTES;
             let mut headers = Headers::new(0, base);
+            // An entry has 31 bits for each of the two.
+            let limit = limit.min(u64::from(i32::MAX.unsigned_abs()));
+            let next = next.min(base.plus(i64::from(i32::MAX)).plus(1));
             let bounds = Bounds { limit, next, bad: &[] };
             while let Next::Batch(position, header) = headers.next(&mut reader, bounds).await? {
                 let position = u32::try_from(position).expect("a segment is below 2 GiB");
@@ -184,6 +187,7 @@ impl<E: Env> Log<E> {
         segment.indexes.building = Some(built);
         segment.indexes.files = Files::Hold(Filed::default());
         segment.indexes.filed_to = 0;
+        segment.indexes.exist = false;
         state.settled_below = state.settled_below.min(base);
         Ok(())
     }

@@ -140,6 +140,11 @@ impl<F> State<F> {
         released
     }
 
+    /// Most bytes of a segment: what is set, and what an index entry can hold.
+    fn segment_bytes_max(&self) -> u64 {
+        self.options.segment_bytes.min(u64::from(i32::MAX.unsigned_abs()))
+    }
+
     fn should_roll(&self, header: &Header, base: Offset, now_ms: i64) -> bool {
         let active = self.active();
         let (offset_entries, time_entries) = active.index_entries();
@@ -153,7 +158,8 @@ impl<F> State<F> {
             offset_entries,
             time_entries,
         };
-        active.broken.is_some() || roll::decide(&view, &self.options).is_some()
+        let options = LogOptions { segment_bytes: self.segment_bytes_max(), ..self.options };
+        active.broken.is_some() || roll::decide(&view, &options).is_some()
     }
 }
 
@@ -251,9 +257,7 @@ impl<E: Env> Log<E> {
         }
         let end = state.end();
         assert!(end <= base, "a batch at {base} in a log that ends at {end}");
-        // Positions in a segment are 31 bits in the index.
-        let largest = state.options.segment_bytes.min(u64::from(i32::MAX.unsigned_abs()));
-        if largest < header.len as u64 {
+        if state.segment_bytes_max() < header.len as u64 {
             return Err(AppendError::LargerThanSegment { len_bytes: header.len });
         }
         let rolled = state.should_roll(header, base, now_ms);
@@ -339,6 +343,13 @@ impl<E: Env> Log<E> {
             durable: segment.next <= state.durable,
         });
         views.collect()
+    }
+
+    /// What opening found damaged below the recovery point, as in
+    /// [`Opened`](crate::Opened::damage).
+    #[must_use]
+    pub fn damage(&self) -> Vec<Damage> {
+        self.inner.state.borrow().damage.clone()
     }
 
     /// Bytes of the chunks that this log holds.

@@ -193,14 +193,17 @@ impl<E: Env> Log<E> {
         let step = loop {
             match walk.advance(&reader.image, bounds, HEADERS_PER_TURN) {
                 Step::More => self.inner.env.yield_if_needed().await,
-                Step::Need { from, to } => match reader.need(from, to).await {
-                    Ok(true) => {}
-                    Ok(false) => break Step::Bad(Flaw::Short),
-                    Err(ReadError::OverBudget(_)) if walk.taken().is_some() => {
-                        break Step::Done { segment_over: false };
+                Step::Need { from, to } => {
+                    reader.wanted_to = walk.budget_end().unwrap_or(u64::MAX);
+                    match reader.need(from, to).await {
+                        Ok(true) => {}
+                        Ok(false) => break Step::Bad(Flaw::Short),
+                        Err(ReadError::OverBudget(_)) if walk.taken().is_some() => {
+                            break Step::Done { segment_over: false };
+                        }
+                        Err(error) => return Err(error),
                     }
-                    Err(error) => return Err(error),
-                },
+                }
                 step => break step,
             }
         };

@@ -14,6 +14,8 @@ pub(crate) struct FileReader<E: Env> {
     pub(crate) file: FileOf<E>,
     /// Nothing behind this position is read.
     pub(crate) limit: u64,
+    /// Nothing behind this position is read unless it is needed.
+    pub(crate) wanted_to: u64,
     /// Bytes of one read, unless more are needed at once.
     pub(crate) piece_bytes: usize,
     pub(crate) group: Group,
@@ -24,7 +26,8 @@ pub(crate) struct FileReader<E: Env> {
 impl<E: Env> FileReader<E> {
     pub(crate) fn new(env: &E, file: FileOf<E>, limit: u64, group: Group) -> FileReader<E> {
         let (env, image) = (env.clone(), Image::default());
-        FileReader { env, file, limit, piece_bytes: PIECE_BYTES, group, image }
+        let (wanted_to, piece_bytes) = (u64::MAX, PIECE_BYTES);
+        FileReader { env, file, limit, wanted_to, piece_bytes, group, image }
     }
 
     /// Makes the image hold `[from, to)`, where `to` is at most the limit, and lets go of what
@@ -55,7 +58,8 @@ impl<E: Env> FileReader<E> {
         };
         let left = self.limit.saturating_sub(at);
         let least = pages(to.saturating_sub(at));
-        let wanted = pages((self.piece_bytes as u64).min(left)).max(least);
+        let ahead = self.wanted_to.min(self.limit).saturating_sub(at);
+        let wanted = pages((self.piece_bytes as u64).min(ahead)).max(least);
         let pool = self.env.pool();
         // A smaller piece than planned will do when memory is short.
         let buffer = pool.buffer(wanted).or_else(|_| pool.buffer(least))?;

@@ -65,6 +65,8 @@ pub(crate) struct Indexes<F> {
     pub(crate) building: Option<Building>,
     /// What the files hold, which comes before what is in `building`.
     pub(crate) files: Files,
+    /// The files exist; otherwise they are created, empty if need be, when they are written.
+    pub(crate) exist: bool,
     /// The part of the segment before this position has its entries in the files.
     pub(crate) filed_to: u64,
     /// Open index files that hold unflushed entries.
@@ -131,6 +133,7 @@ impl<F> Segment<F> {
             indexes: Indexes {
                 building: Some(Building::new(base)),
                 files: Files::Hold(Filed::default()),
+                exist: false,
                 filed_to: 0,
                 unflushed: Vec::new(),
             },

@@ -338,6 +338,7 @@ impl<F> Segment<F> {
                 indexes.building = Some(index::Building::resume(self.base, largest));
                 indexes.files = Files::Useless;
                 indexes.filed_to = self.len;
+                indexes.exist = false;
             }
         }
     }

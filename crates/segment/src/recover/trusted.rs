@@ -65,14 +65,15 @@ impl<E: Env> Opening<'_, E> {
         let floor = Some(floor).filter(|_| 0 <= largest_timestamp_ms);
         segment.indexes.building = Some(Building::resume(base, floor));
         segment.indexes.filed_to = len_bytes;
-        segment.indexes.files = if len_bytes == 0 {
-            Files::Hold(Filed::default())
-        } else if known.clean {
+        segment.indexes.files = if known.clean {
             self.index_files(base).await?
+        } else if len_bytes == 0 {
+            Files::Hold(Filed::default())
         } else {
             // Entries are written when a segment is full or closed: after a crash they lack.
             Files::Useless
         };
+        segment.indexes.exist = known.clean && segment.indexes.files != Files::Useless;
         self.state.segments.insert(base, segment);
         Ok(())
     }
@@ -121,6 +122,7 @@ impl<E: Env> Opening<'_, E> {
         segment.indexes.building = Some(Building::resume(base, entries.time));
         segment.indexes.filed_to = headers.position;
         segment.indexes.files = entries.files;
+        segment.indexes.exist = true;
         self.state.segments.insert(base, segment);
         Ok(())
     }
