@@ -265,6 +265,11 @@ fn a_known_end_is_trusted_if_it_fits() {
             assert_eq!(opened.scanned_bytes, 2 * LEN);
             check(&log, &bench.model).await;
         }
+        let wrong = KnownTail { len_bytes: u64::MAX, ..tail };
+        bench.open(known(wrong)).await.0.close(Group::System).await.unwrap();
+        let (log, opened) = bench.open(Known { clean: true, ..known(wrong) }).await;
+        assert_eq!(opened.scanned_bytes, 0, "it was closed");
+        check(&log, &bench.model).await;
     });
 }
 

@@ -105,7 +105,9 @@ impl<'a, E: Env> Opening<'a, E> {
     /// Loads every segment, trusted or scanned.
     async fn load(&mut self, bases: &BTreeSet<Offset>, known: Known) -> Result<(), OpenError> {
         let Some(&last) = bases.last() else { return Ok(()) };
-        let first_scanned = if self.end_is_known(last, known).await? {
+        // A tail that does not fit tells nothing.
+        let known = Known { tail: self.fitting_tail(last, known.tail).await?, ..known };
+        let first_scanned = if known.clean || known.tail.is_some() {
             None
         } else {
             Some(self.first_to_scan(bases, known.recovery_point).await?)

@@ -22,15 +22,17 @@ struct LastEntries {
 }
 
 impl<E: Env> Opening<'_, E> {
-    /// Whether the end of the log is known without a scan: it was closed, or `known.tail` fits.
-    pub(super) async fn end_is_known(&self, last: Offset, known: Known) -> Result<bool, OpenError> {
-        match known.tail {
-            Some(tail) => {
-                let fits = tail.segment_base == last && last <= tail.end;
-                Ok(fits && tail.len_bytes <= self.file_len(last).await?)
-            }
-            None => Ok(known.clean),
-        }
+    /// `tail` if the last segment is the one it speaks of and long enough.
+    pub(super) async fn fitting_tail(
+        &self,
+        last: Offset,
+        tail: Option<KnownTail>,
+    ) -> Result<Option<KnownTail>, OpenError> {
+        let Some(tail) = tail.filter(|tail| tail.segment_base == last && last <= tail.end) else {
+            return Ok(None);
+        };
+        let len_bytes = self.file_len(last).await?;
+        Ok(Some(tail).filter(|tail| tail.len_bytes <= len_bytes))
     }
 
     /// A sealed segment, all of which is flushed.
