@@ -206,6 +206,21 @@ async fn recover(env: SimEnv<()>, known: Known) -> Recovered {
     Recovered { first, bytes, end: ends.end, opened }
 }
 
+/// Recovers, and appends other batches in the place of those that were lost.
+async fn go_on(env: SimEnv<()>, known: Known) -> Recovered {
+    let mut found = recover(env.clone(), known).await;
+    let (log, _) = Log::open(&env, dir(), options(), known, Group::Recovery).await.unwrap();
+    let mut model = Model { start: found.end, end: found.end, ..Model::default() };
+    for seed in 100..103 {
+        append(&log, &mut model, &kit::batch(1, 30, 5, seed), 0);
+    }
+    log.write(Group::Produce).await.unwrap();
+    found.end = log.flush(Group::Produce).await.unwrap();
+    assert_eq!(found.end, model.end);
+    model.batches.iter().for_each(|batch| found.bytes.extend(&batch.bytes));
+    found
+}
+
 fn verify(oracle: &Oracle, found: &Recovered, what: &str) {
     assert!(oracle.durable <= found.end, "{what}: {} < {}", found.end, oracle.durable);
     assert!(found.first <= oracle.start, "{what}: it begins at {}", found.first);
@@ -225,10 +240,12 @@ fn known(oracle: &Oracle, recovery_point: Offset) -> Known {
 }
 
 /// Recovers from what is left, twice, and with the power cut during the first recovery.
-fn check_image(image: impl Fn() -> Image, oracle: &Oracle, seed: u64, what: &str) {
+fn check_image(left: &Image, oracle: &Oracle, seed: u64, what: &str) {
     if !oracle.created {
         return;
     }
+    let contents = left.contents();
+    let image = || Image::of(&contents);
     // A checkpoint may be old, but not so old that it lies before what was removed.
     let recovery_point = if seed.is_multiple_of(2) { oracle.durable } else { oracle.start };
     let known = known(oracle, recovery_point.min(oracle.durable));
@@ -240,6 +257,11 @@ fn check_image(image: impl Fn() -> Image, oracle: &Oracle, seed: u64, what: &str
     let second = sim.run(recover(sim.env(ShardId(0)), known)).done();
     verify(oracle, &second, what);
     assert!(first.bytes == second.bytes && first.end == second.end, "{what}: again");
+    let sim = Sim::<()>::restart(seed, SimOptions::default(), image());
+    let more = sim.run(go_on(sim.env(ShardId(0)), known)).done();
+    let sim = Sim::<()>::restart(seed, SimOptions::default(), sim.cut_power());
+    let after = sim.run(recover(sim.env(ShardId(0)), known)).done();
+    assert!(more.bytes == after.bytes && more.end == after.end, "{what}: gone on, and cut again");
     // Enough of them for a test that runs often.
     for cut in (0..mutations).filter(|_| seed == 0) {
         let options = SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
@@ -259,19 +281,15 @@ fn what_was_flushed_survives_a_power_cut_at_every_mutation() {
     let mutations = probe.mutations();
     assert!(100 < mutations, "{mutations} mutations");
     for cut in 0..=mutations {
-        for seed in 0..2 {
-            let run = || {
-                let options =
-                    SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
-                let sim = Sim::<()>::new(1, options);
-                let told = Told::default();
-                let ended = sim.run(workload(sim.env(ShardId(0)), Rc::clone(&told)));
-                assert!(ended.is_cut() || cut == mutations, "cut {cut} of {mutations}");
-                let oracle = told.borrow().clone();
-                (sim.cut_power_as(cut * 100 + seed), oracle)
-            };
-            let oracle = run().1;
-            check_image(|| run().0, &oracle, seed, &format!("cut {cut} seed {seed}"));
+        for seed in 0..3 {
+            let options = SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
+            let sim = Sim::<()>::new(1, options);
+            let told = Told::default();
+            let ended = sim.run(workload(sim.env(ShardId(0)), Rc::clone(&told)));
+            assert!(ended.is_cut() || cut == mutations, "cut {cut} of {mutations}");
+            let oracle = told.borrow().clone();
+            let left = sim.cut_power_as(cut * 100 + seed);
+            check_image(&left, &oracle, seed, &format!("cut {cut} seed {seed}"));
         }
     }
 }
