@@ -4,6 +4,7 @@
 mod cursors;
 mod error;
 mod finish;
+mod flush;
 mod gate;
 mod headers;
 mod image;

@@ -1,6 +1,6 @@
-//! From memory into the segment files: writing, in large aligned pieces, and flushing.
+//! From memory into the segment files, in large aligned pieces.
 
-use buf::{OverBudget, PAGE, Sealed, page_down, page_up};
+use buf::{OverBudget, PAGE, Sealed, page_down};
 use env::sync::all;
 use env::{Disk, Env, File, Group, IoFailure, OpenMode};
 use record::{Header, Offset};
@@ -104,7 +104,6 @@ impl<E: Env> Log<E> {
             let file_end = if aligned { page_up_u64(pass.len) } else { pass.len };
             segment.log_file.len = segment.log_file.len.max(file_end);
             segment.log_file.stale = true;
-            segment.log_file.changes += 1;
             pass
         };
         let mut pass = pass;
@@ -115,6 +114,8 @@ impl<E: Env> Log<E> {
         self.write_pieces(&file, pieces, group).await?;
         let mut state = self.inner.state.borrow_mut();
         let segment = state.segment(base);
+        // A flush that began meanwhile does not cover it: it counts from now on.
+        segment.log_file.changes += 1;
         segment.log_file.stale = false;
         segment.written = len;
         segment.written_next = next;
@@ -306,71 +307,6 @@ impl<E: Env> Log<E> {
         }
     }
 
-    /// Flushes everything that was written before the call, with the names of new files, and
-    /// gives the offset below which everything is durable now. A failure fences the log. If the
-    /// future is dropped the flush goes on.
-    pub async fn flush(&self, group: Group) -> Result<Offset, WriteError> {
-        let log = self.clone();
-        self.to_its_end(group, async move {
-            let _pass = log.inner.flush_gate.pass().await;
-            log.flush_held(group).await
-        })
-        .await
-    }
-
-    /// [`flush`](Log::flush), by whoever holds the flush gate.
-    pub(crate) async fn flush_held(&self, group: Group) -> Result<Offset, WriteError> {
-        let (written, dir_changes, due) = {
-            let state = self.inner.state.borrow();
-            state.check_fence()?;
-            let segments = state.segments.range(state.flushed_below..).map(|(_, segment)| segment);
-            let due: Vec<_> = segments.filter(|segment| segment.is_unflushed()).map(due).collect();
-            (state.written(), state.dir_changes, due)
-        };
-        for Due { base, changes, log_file, index_files } in due {
-            let open = match log_file {
-                Some(file) => file,
-                None => self.log_file(base).await.map_err(|failure| self.failed(failure))?,
-            };
-            let count = index_files.len();
-            let files = index_files.into_iter().chain([open]);
-            let syncs = files.map(|file| async move { file.sync(group).await });
-            for synced in all(syncs.collect()).await {
-                synced.map_err(|failure| self.fence(failure))?;
-            }
-            let mut state = self.inner.state.borrow_mut();
-            if let Some(segment) = state.segments.get_mut(&base) {
-                segment.log_file.flushed = segment.log_file.flushed.max(changes);
-                segment.indexes.unflushed.drain(..count.min(segment.indexes.unflushed.len()));
-            }
-        }
-        self.flush_dir(dir_changes).await?;
-        let mut state = self.inner.state.borrow_mut();
-        let mut rest = state.segments.range(state.flushed_below..).map(|(_, segment)| segment);
-        let first_unflushed = rest.find(|segment| segment.is_unflushed()).map(|s| s.base);
-        state.flushed_below = first_unflushed.unwrap_or_else(|| state.active_base());
-        state.durable = state.durable.max(written.min(state.end()));
-        Ok(state.durable)
-    }
-
-    /// Makes names durable, if there are new ones.
-    async fn flush_dir(&self, dir_changes: u64) -> Result<(), WriteError> {
-        let flushed = self.inner.state.borrow().dir_flushed;
-        if flushed < dir_changes {
-            let synced = self.inner.env.disk().sync_dir(&self.inner.dir).await;
-            synced.map_err(|failure| self.fence(failure))?;
-            let mut state = self.inner.state.borrow_mut();
-            state.dir_flushed = state.dir_flushed.max(dir_changes);
-        }
-        Ok(())
-    }
-
-    /// Makes removed and renamed files durable.
-    pub(crate) async fn sync_dir_held(&self) -> Result<(), WriteError> {
-        let dir_changes = self.inner.state.borrow().dir_changes;
-        self.flush_dir(dir_changes).await
-    }
-
     /// Tells a failure: a full device passes, anything else fences the log.
     pub(crate) fn failed(&self, failure: IoFailure) -> WriteError {
         if failure.is_full() { WriteError::Full(failure) } else { self.fence(failure) }
@@ -385,23 +321,6 @@ impl<E: Env> Log<E> {
     pub(crate) fn no_memory(&self, _over: OverBudget) -> WriteError {
         let dir = &self.inner.dir;
         WriteError::Full(IoFailure::of_kind("write", dir, io::ErrorKind::OutOfMemory))
-    }
-}
-
-/// A segment to be flushed.
-struct Due<F> {
-    base: Offset,
-    changes: u64,
-    log_file: Option<F>,
-    index_files: Vec<F>,
-}
-
-fn due<F: Clone>(segment: &Segment<F>) -> Due<F> {
-    Due {
-        base: segment.base,
-        changes: segment.log_file.changes,
-        log_file: segment.log_file.handle.clone(),
-        index_files: segment.indexes.unflushed.clone(),
     }
 }
 
@@ -468,5 +387,3 @@ fn allocation<F>(segment: &Segment<F>, segment_bytes: u64) -> Option<u64> {
 fn page_up_u64(position: u64) -> u64 {
     page_down(position + PAGE as u64 - 1)
 }
-
-const _: () = assert!(page_up(1) == PAGE);

@@ -12,10 +12,11 @@ use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use env::sim::{Errno, Fault, Image, Outcome, Sim, SimEnv, SimOptions};
 use env::sync::all;
-use env::{Group, ShardId};
+use env::{Env, Group, ShardId};
 use evenkeel_segment::{Known, Log, LogOptions, OpenError, Opened, WriteError};
 use kit::{Kept, Model, append, bytes_of, dir};
 use record::Offset;
@@ -38,6 +39,7 @@ fn options() -> LogOptions {
 }
 
 struct Workload {
+    env: SimEnv<()>,
     log: Log<SimEnv<()>>,
     model: Model,
     told: Told,
@@ -74,23 +76,42 @@ impl Workload {
 
     /// Flushes while more is appended and written: a flush covers what was written before it.
     async fn flush_while_writing(&mut self) -> Result<(), WriteError> {
-        let (log, told) = (self.log.clone(), Rc::clone(&self.told));
-        let flush = async move {
-            let durable = log.flush(Group::Produce).await?;
-            let mut told = told.borrow_mut();
-            told.durable = told.durable.max(durable);
+        let (env, log, told) = (self.env.clone(), self.log.clone(), Rc::clone(&self.told));
+        let over = Cell::new(false);
+        let flush = async {
+            // Again and again, so that some begin while a write is in flight.
+            while !over.get() {
+                let flushed = log.flush(Group::Produce).await;
+                over.set(over.get() || flushed.is_err());
+                let durable = flushed?;
+                let before = told.borrow().durable;
+                told.borrow_mut().durable = before.max(durable);
+                env.sleep(Duration::from_micros(10)).await;
+            }
             Ok(())
         };
         let more = async {
             for value_len in [700, 50, 3000] {
+                if over.get() {
+                    break;
+                }
                 self.append(value_len);
-                self.write().await?;
+                let written = self.write().await;
+                over.set(written.is_err());
+                written?;
+                // Time for a flush that has nothing else to cover.
+                self.env.sleep(Duration::from_micros(600)).await;
             }
+            over.set(true);
             Ok(())
         };
         type Work<'a> = Pin<Box<dyn Future<Output = Result<(), WriteError>> + 'a>>;
         let both: Vec<Work<'_>> = vec![Box::pin(flush), Box::pin(more)];
-        all(both).await.into_iter().collect()
+        for done in all(both).await {
+            done?;
+        }
+        // What was in flight during the first one is covered by another only.
+        self.flush().await
     }
 
     async fn truncate(&mut self, batches: usize) -> Result<(), WriteError> {
@@ -169,7 +190,7 @@ async fn workload(env: SimEnv<()>, told: Told) -> Result<(), WriteError> {
     let Ok(log) = created else { return Ok(()) };
     told.borrow_mut().created = true;
     told.borrow_mut().may_be = vec![Vec::new()];
-    let mut work = Workload { log, model: Model::default(), told, appended: 0 };
+    let mut work = Workload { env, log, model: Model::default(), told, appended: 0 };
     let done = work.run().await;
     if done.is_err() {
         // Fenced: nothing more is taken, and what is there is still read.
@@ -275,15 +296,14 @@ fn check_image(left: &Image, oracle: &Oracle, seed: u64, what: &str) {
 
 #[test]
 fn what_was_flushed_survives_a_power_cut_at_every_mutation() {
-    let probe = Sim::<()>::new(1, SimOptions::default());
-    let told = Told::default();
-    probe.run(workload(probe.env(ShardId(0)), Rc::clone(&told))).done().unwrap();
-    let mutations = probe.mutations();
-    assert!(100 < mutations, "{mutations} mutations");
-    for cut in 0..=mutations {
-        for seed in 0..3 {
+    for seed in 0..4 {
+        let probe = Sim::<()>::new(seed, SimOptions::default());
+        probe.run(workload(probe.env(ShardId(0)), Told::default())).done().unwrap();
+        let mutations = probe.mutations();
+        assert!(100 < mutations, "{mutations} mutations");
+        for cut in 0..=mutations {
             let options = SimOptions { cut_after_mutations: Some(cut), ..SimOptions::default() };
-            let sim = Sim::<()>::new(1, options);
+            let sim = Sim::<()>::new(seed, options);
             let told = Told::default();
             let ended = sim.run(workload(sim.env(ShardId(0)), Rc::clone(&told)));
             assert!(ended.is_cut() || cut == mutations, "cut {cut} of {mutations}");
