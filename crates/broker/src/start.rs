@@ -171,7 +171,11 @@ impl<E: World> Shard<E> {
     /// Opens what the journals of earlier runs name, brings it into the segments, and says so to
     /// shard 0, which removes those journals when every shard has.
     pub(crate) async fn settle_recovery(self) {
-        if !self.open_named_by_journal().await {
+        let all_opened = self.open_named_by_journal().await;
+        if self.inner.closing.get() {
+            return;
+        }
+        if !all_opened {
             tracing::warn!("a log could not be opened; the journals of earlier runs are kept");
             return;
         }

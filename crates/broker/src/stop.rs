@@ -76,6 +76,8 @@ impl<E: World> Shard<E> {
         }
         self.ends_of_unopened(&mut ends);
         committer.close_journal().await.map_err(|error| error.to_string())?;
+        // Acknowledgements are on their way to the sockets.
+        self.env().sleep(Duration::from_millis(50)).await;
         self.inner.closed.set(true);
         self.inner.published.notify();
         Ok(ends)

@@ -129,7 +129,7 @@ pub async fn replay<E: Env>(
     group: Group,
 ) -> Result<Replay<E>, ReplayError> {
     let mut found = Vec::new();
-    let mut start = RunStart { run: checkpoint.run_max() + 1, ..RunStart::FIRST };
+    let mut start = RunStart { run: checkpoint.run_max().saturating_add(1), ..RunStart::FIRST };
     for entry in env.disk().list(Path::new("")).await? {
         let Some((shard, number)) = parse_name(&entry.name) else { continue };
         if !entry.is_dir {
@@ -150,7 +150,7 @@ pub async fn replay<E: Env>(
             none => none.insert(Window::new(env, file.clone(), group)?),
         };
         candidates.push(scan.look_at(window, file, path).await?);
-        start.run = start.run.max(scan.run_max + 1);
+        start.run = start.run.max(scan.run_max.saturating_add(1));
         env.yield_if_needed().await;
     }
     candidates.sort_by_key(|file| {
@@ -255,7 +255,7 @@ impl<'a> Scan<'a> {
             };
             frames += u64::from(self.take(window, &frame, path, file)?);
             position = frame.end();
-            ordinal = frame.header.ordinal + 1;
+            ordinal = frame.header.ordinal.saturating_add(1);
             env.yield_if_needed().await;
         }
     }
@@ -288,7 +288,7 @@ impl<'a> Scan<'a> {
             let (path, run) = (path.to_path_buf(), header.id.run);
             self.damage.push(Damage::Frames { path, run, sequences: flushed });
         }
-        self.expected = header.sequence + 1;
+        self.expected = header.sequence.saturating_add(1);
         let mark = Mark { run: header.id.run, sequence: header.sequence };
         for item in Items::new(window.payload(frame), header.items) {
             let malformed =

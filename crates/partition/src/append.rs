@@ -138,6 +138,9 @@ impl<E: Env> Partition<E> {
 
     fn may_append(&self, header: &Header) -> Result<LeaderEpoch, AppendRefusal> {
         let state = self.inner.state.borrow();
+        if state.closing {
+            return Err(AppendRefusal::NotLeader);
+        }
         let Some(leadership) = state.role.leadership() else {
             return Err(AppendRefusal::NotLeader);
         };

@@ -119,7 +119,7 @@ impl<E: Env> Partition<E> {
     /// A clean stop: everything is in flushed segments, cut to their ends, with indexes,
     /// snapshot and epochs as Kafka expects them. No role is left.
     pub async fn close(&self, group: Group) -> Result<(), Trouble> {
-        self.resign();
+        self.inner.state.borrow_mut().closing = true;
         while self.inner.direct.get() {
             let seen = self.inner.moved.seen();
             if self.inner.direct.get() {
@@ -128,6 +128,8 @@ impl<E: Env> Partition<E> {
         }
         self.write_segment(group).await?;
         self.flush_segment(group).await?;
+        // What was appended is acknowledged by now; only then is the role given up.
+        self.resign();
         let full = |failure: IoFailure| Trouble::Full(failure);
         let snapshot = self.snapshot_now();
         self.inner.state.borrow_mut().epochs_due = true;

@@ -116,6 +116,7 @@ impl<E: Env> Partition<E> {
         let ends = log.ends();
         let state = State {
             role: Role::Offline,
+            closing: false,
             progress: Progress::recovered(ends.durable, ends.written, ends.end),
             high_watermark: options.high_watermark,
             log_start: ends.start.max(options.known.start),

@@ -40,6 +40,8 @@ pub(crate) struct Inner<E: Env> {
 /// What changes. Borrowed for moments only, never across a wait.
 pub(crate) struct State {
     pub(crate) role: Role,
+    /// Nothing more is appended; what was is still acknowledged.
+    pub(crate) closing: bool,
     pub(crate) progress: Progress,
     pub(crate) high_watermark: Offset,
     pub(crate) log_start: Offset,

@@ -121,7 +121,11 @@ pub fn run(plan: Plan) -> u64 {
             Outcome::Cut => unreachable!("no cut was asked for"),
         }
         hash = hash.rotate_left(7) ^ sim.trace_hash();
-        image = Some(sim.cut_power());
+        image = Some(match plan.trouble {
+            // What was only written may go with the power, also after a restart.
+            Trouble::Kill => sim.kill_process(),
+            _ => sim.cut_power(),
+        });
     }
     hash
 }

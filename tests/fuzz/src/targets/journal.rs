@@ -83,7 +83,7 @@ fn expand(mut data: &[u8]) -> Vec<u8> {
     file
 }
 
-/// The description of a file, as [`journal`] reads it.
+/// The description of a file, as [`journal()`] reads it.
 #[must_use]
 pub fn compact(choices: u8, file: &[u8]) -> Vec<u8> {
     let mut data = vec![choices];
