@@ -20,7 +20,7 @@ pub struct JournalOptions {
     /// Frames that were written and not flushed are held in memory up to this many bytes, so
     /// that a failure can be outlived; a commit that goes beyond is flushed. 4 MiB.
     pub held_bytes_max: usize,
-    /// What [`replay`](crate::replay) says, the same on every shard of a start.
+    /// What [`replay`](crate::replay()) says, the same on every shard of a start.
     pub start: RunStart,
 }
 
