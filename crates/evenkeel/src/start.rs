@@ -1,11 +1,13 @@
 //! `evenkeel start`: from the command line to shards that serve, and back to a clean stop.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use broker::{Limits, Options, Shard, ShardMessage};
 use env::{Env, Group, Stream};
@@ -17,6 +19,13 @@ use crate::{config, print};
 /// Least memory of a shard: below it a single large request would take all.
 const SHARD_BYTES_MIN: usize = 16 << 20;
 
+/// How long a taken port is asked for again. The kernel takes down the ring of a killed process
+/// after the process is gone, and its listening sockets live until then.
+const PORT_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Pause between two tries to take the port.
+const PORT_RETRY: Duration = Duration::from_millis(20);
+
 /// Starts the broker and returns when it was stopped.
 pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
     let settings = config::settings(start.config.as_deref(), &start.set)?;
@@ -26,7 +35,7 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
     let shards = start.shards.unwrap_or_else(available_shards);
     // Ports that shards share can be shared by accident, too: nobody else may listen there.
     if start.listen.port() != 0 {
-        std::net::TcpListener::bind(start.listen)
+        nobody_listens(start.listen)
             .map_err(|error| format!("cannot listen on {}: {error}", start.listen))?;
     }
     // Held until every shard listens, so that the port is ours from here on.
@@ -92,6 +101,20 @@ impl World {
 }
 
 /// One shard, from its start to its end.
+/// Fails if somebody else listens on `addr` for all of [`PORT_PATIENCE`].
+fn nobody_listens(addr: SocketAddr) -> std::io::Result<()> {
+    let until = Instant::now() + PORT_PATIENCE;
+    loop {
+        match std::net::TcpListener::bind(addr) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() != ErrorKind::AddrInUse || Instant::now() >= until => {
+                return Err(error);
+            }
+            Err(_) => std::thread::sleep(PORT_RETRY),
+        }
+    }
+}
+
 async fn serve(env: ShardEnv<ShardMessage>, world: Arc<World>) {
     let started = env::sync::race(
         async { Some(broker::start(env.clone(), world.options.clone()).await) },
@@ -141,7 +164,7 @@ async fn accept(
             Err(error) => {
                 // Out of descriptors, most likely: those that are open go on.
                 tracing::warn!(%error, "a connection was not accepted");
-                env.sleep(std::time::Duration::from_millis(50)).await;
+                env.sleep(Duration::from_millis(50)).await;
             }
         }
     }
