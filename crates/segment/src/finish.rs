@@ -28,11 +28,11 @@ impl<E: Env> Log<E> {
     pub async fn close(&self, group: Group) -> Result<(), WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.gate.pass().await;
+            let _turn = log.inner.gate.enter().await;
             log.write_held(group).await?;
             let active = log.inner.state.borrow().active_base();
             log.settle_active(active, group).await?;
-            let _pass = log.inner.flush_gate.pass().await;
+            let _turn = log.inner.flush_gate.enter().await;
             log.flush_held(group).await?;
             Ok(())
         })

@@ -15,7 +15,7 @@ impl<E: Env> Log<E> {
     pub async fn flush(&self, group: Group) -> Result<Offset, WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.flush_gate.pass().await;
+            let _turn = log.inner.flush_gate.enter().await;
             log.flush_held(group).await
         })
         .await

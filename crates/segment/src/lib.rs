@@ -5,7 +5,6 @@ mod cursors;
 mod error;
 mod finish;
 mod flush;
-mod gate;
 mod headers;
 mod image;
 mod layout;

@@ -130,7 +130,7 @@ impl<E: Env> Log<E> {
     async fn rebuild(&self, base: Offset, group: Group) -> Result<(), ReadError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.gate.pass().await;
+            let _turn = log.inner.gate.enter().await;
             let useless = {
                 let state = log.inner.state.borrow();
                 state.segments.get(&base).is_some_and(|s| s.indexes.files == Files::Useless)

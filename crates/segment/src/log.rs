@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use env::sync::oneshot;
-use env::{Disk, Env, Group, IoFailure};
+use env::{Disk, Env, Gate, Group, IoFailure};
 use record::{Header, Offset, layout::HEADER_LEN};
 
 use crate::cursors::Cursors;
-use crate::gate::Gate;
 use crate::roll::{self, RollView};
 use crate::segment::Segment;
 use crate::tail::{Growth, Mark, Source};

@@ -32,8 +32,8 @@ impl<E: Env> Log<E> {
     pub async fn truncate(&self, to: Offset, group: Group) -> Result<Offset, WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.gate.pass().await;
-            let _flush_pass = log.inner.flush_gate.pass().await;
+            let _turn = log.inner.gate.enter().await;
+            let _flush_turn = log.inner.flush_gate.enter().await;
             log.truncate_held(to, group).await
         })
         .await
@@ -197,8 +197,8 @@ impl<E: Env> Log<E> {
     pub async fn advance_start(&self, to: Offset, group: Group) -> Result<(), WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.gate.pass().await;
-            let _flush_pass = log.inner.flush_gate.pass().await;
+            let _turn = log.inner.gate.enter().await;
+            let _flush_turn = log.inner.flush_gate.enter().await;
             log.advance_start_held(to).await
         })
         .await
@@ -287,8 +287,8 @@ impl<E: Env> Log<E> {
     pub async fn remove(self, group: Group) -> Result<(), WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.gate.pass().await;
-            let _flush_pass = log.inner.flush_gate.pass().await;
+            let _turn = log.inner.gate.enter().await;
+            let _flush_turn = log.inner.flush_gate.enter().await;
             let dir = log.inner.dir.clone();
             log.fence(IoFailure::of_kind("use", &dir, std::io::ErrorKind::NotFound));
             let env = &log.inner.env;

@@ -36,7 +36,7 @@ impl<E: Env> Log<E> {
     pub async fn write(&self, group: Group) -> Result<Offset, WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
-            let _pass = log.inner.gate.pass().await;
+            let _turn = log.inner.gate.enter().await;
             log.write_held(group).await
         })
         .await
