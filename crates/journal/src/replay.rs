@@ -117,7 +117,9 @@ struct Candidate<F> {
 }
 
 /// Reads every journal file in the data directory, of all shards and runs, whatever the number
-/// of shards is now, in [`Group::Recovery`] unless somebody waits: `group`. Changes nothing.
+/// of shards is now, in [`Group::Recovery`] unless somebody waits: `group`. Changes nothing, but
+/// flushes every file of which it replays a frame: a process that died may have written frames
+/// that it never flushed, and what is shown or acknowledged from now on must outlive the power.
 /// `checkpoint` is what [`checkpoint::load`](crate::checkpoint::load) gave; an empty one if
 /// there is none.
 ///
@@ -164,6 +166,9 @@ pub async fn replay<E: Env>(
             window.turn_to(candidate.file.clone());
             scan.begin_file(id, sequence);
             frames = scan.read(env, window, id, &candidate.path, n).await?;
+        }
+        if 0 < frames {
+            candidate.file.sync(group).await?;
         }
         let Candidate { path, len_bytes, .. } = candidate;
         files.push(OldFile { path, frames, len_bytes });

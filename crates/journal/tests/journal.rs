@@ -302,6 +302,26 @@ fn a_process_that_dies_while_it_outlives_a_failure_loses_nothing_that_was_writte
 }
 
 #[test]
+fn what_a_process_wrote_and_never_flushed_outlives_the_power_once_it_was_replayed() {
+    for seed in 0..20 {
+        let (_, first) = run(|env| async move {
+            let journal = opened(&env).await;
+            for base in 0..3 {
+                journal.commit(vec![batch(&env, 0, base, 10)], false, GROUP).await.unwrap();
+            }
+        });
+        let second: Sim<()> = Sim::restart(6, SimOptions::default(), first.kill_process());
+        let env = second.env(ShardId(0));
+        let found = second.run(async { bases(&replayed(&env).await, 0).await }).done();
+        assert_eq!(found, [0, 1, 2]);
+        let third: Sim<()> = Sim::restart(7, SimOptions::default(), second.cut_power_as(seed));
+        let env = third.env(ShardId(0));
+        let found = third.run(async { bases(&replayed(&env).await, 0).await }).done();
+        assert_eq!(found, [0, 1, 2], "seed {seed}");
+    }
+}
+
+#[test]
 fn a_commit_needs_no_memory_of_the_shard() {
     run_with(SimOptions { memory_bytes: 16 << 10, ..SimOptions::default() }, |env| async move {
         let item = batch(&env, 0, 0, 100);
