@@ -10,7 +10,7 @@ use journal::PartitionReplay;
 use journal::checkpoint::PartitionPoint;
 use metadata::Image;
 use metadata::image::PartitionChangeKind;
-use partition::{OpenOptions, Partition};
+use partition::{OpenOptions, Partition, PartitionOpenError};
 use record::{Offset, TopicPartition};
 use segment::{Known, KnownTail};
 use wire::ErrorCode;
@@ -19,6 +19,9 @@ use crate::message::Begin;
 use crate::shard::{Shard, World};
 use crate::table::{Slot, SlotState};
 use crate::topic;
+
+/// How often the journals' rest is brought into the segments to make room for one more log, at most.
+const OPENS_MAX: u32 = 4;
 
 /// Between two rounds of retention over the open partitions. Kafka looks every five minutes
 /// (`log.retention.check.interval.ms`); small pieces more often keep the disk level.
@@ -117,29 +120,37 @@ impl<E: World> Shard<E> {
                 Some(Found::Failed) => return Err(ErrorCode::KafkaStorageError),
                 Some(Found::Wait(signal, seen)) => signal.after(seen).await,
                 Some(Found::Mine(signal)) => {
-                    let state = match self.open_now(id, group).await {
-                        Ok(partition) => SlotState::Open(partition),
-                        Err(why) => {
+                    let (state, result) = match self.open_now(id, group).await {
+                        Ok(partition) => (SlotState::Open(partition.clone()), Ok(partition)),
+                        Err(NotOpened::Now(why)) => {
+                            tracing::warn!(partition = %id, %why, "partition not opened now");
+                            self.evict(self.env().pool().limit() / 8);
+                            // Retriable: by then there may be room again.
+                            (SlotState::Closed, Err(ErrorCode::RequestTimedOut))
+                        }
+                        Err(NotOpened::Ever(why)) => {
                             tracing::error!(partition = %id, %why, "partition not opened");
-                            SlotState::Failed
+                            (SlotState::Failed, Err(ErrorCode::KafkaStorageError))
                         }
                     };
-                    self.inner.table.with(id, |slot| slot.state = state);
+                    let there = self.inner.table.with(id, |slot| slot.state = state);
                     signal.notify();
+                    return there.map_or(Err(ErrorCode::UnknownTopicOrPartition), |()| result);
                 }
             }
         }
     }
 
-    async fn open_now(&self, id: TopicPartition, group: Group) -> Result<Partition<E>, String> {
+    async fn open_now(&self, id: TopicPartition, group: Group) -> Result<Partition<E>, NotOpened> {
+        let ever = |why: &str| NotOpened::Ever(why.to_owned());
         let image = self.image();
-        let topic = image.topic(id.topic).ok_or("its topic is gone")?;
+        let topic = image.topic(id.topic).ok_or_else(|| ever("its topic is gone"))?;
         let config = self.topic_config(&image, &topic.name);
         let dir = directory(&topic.name, id.partition);
-        self.set_stray_aside(&dir, id).await.map_err(|failure| failure.to_string())?;
+        self.set_stray_aside(&dir, id).await.map_err(PartitionOpenError::Io)?;
         let (replay, points, begin) = {
             let served = self.inner.served.borrow();
-            let served = served.as_ref().ok_or("the shard has not begun")?;
+            let served = served.as_ref().ok_or_else(|| ever("the shard has not begun"))?;
             (Rc::clone(&served.replay), Rc::clone(&served.points), Rc::clone(&served.begin))
         };
         let held = replay.partition(id);
@@ -151,14 +162,12 @@ impl<E: World> Shard<E> {
             high_watermark,
         };
         let (partition, recovered) =
-            Partition::open(self.env(), id, &dir, options, Some(&replay), group)
-                .await
-                .map_err(|error| error.to_string())?;
+            Partition::open(self.env(), id, &dir, options, Some(&replay), group).await?;
         for damage in &recovered.damage {
             tracing::error!(partition = %id, ?damage, "records that were flushed once are damaged");
         }
         if held.is_some() {
-            self.committer().adopt(&partition).await.map_err(|error| error.to_string())?;
+            self.committer().adopt(&partition).await.map_err(|error| ever(&error.to_string()))?;
         }
         self.configure(&image, &partition);
         Ok(partition)
@@ -256,6 +265,24 @@ impl<E: World> Shard<E> {
         partition.expire_producers(now_ms, topic::PRODUCER_EXPIRATION_MS);
     }
 
+    /// Opens a partition that the journals name. What was replayed stays in memory until it is
+    /// written: when there is no more, that comes first.
+    pub(crate) async fn open_making_room(&self, id: TopicPartition) -> bool {
+        for _ in 0..OPENS_MAX {
+            match self.open_partition(id, Group::Recovery).await {
+                Ok(_) => return true,
+                Err(ErrorCode::RequestTimedOut) => {
+                    if let Err(error) = self.committer().checkpoint(Group::Recovery).await {
+                        tracing::warn!(%error, "making room for what the journals hold");
+                    }
+                    self.evict(self.env().pool().limit());
+                }
+                Err(_) => return false,
+            }
+        }
+        false
+    }
+
     /// Opens every partition that the journals of earlier runs name; whether all could be.
     pub(crate) async fn open_named_by_journal(&self) -> bool {
         let replay = self.inner.served.borrow().as_ref().map(|served| Rc::clone(&served.replay));
@@ -266,11 +293,26 @@ impl<E: World> Shard<E> {
                 return false;
             }
             if replay.partition(id).is_some() {
-                all &= self.open_partition(id, Group::Recovery).await.is_ok();
+                all &= self.open_making_room(id).await;
             }
             self.env().yield_if_needed().await;
         }
         all
+    }
+}
+
+/// Why a partition is not open.
+enum NotOpened {
+    /// Memory or room was wanting: the next one who asks tries again.
+    Now(String),
+    /// Nothing changes that until the broker is started again.
+    Ever(String),
+}
+
+impl From<PartitionOpenError> for NotOpened {
+    fn from(error: PartitionOpenError) -> NotOpened {
+        let why = error.to_string();
+        if error.passes() { NotOpened::Now(why) } else { NotOpened::Ever(why) }
     }
 }
 

@@ -55,7 +55,7 @@ impl<E: World> Shard<E> {
         self.inner.cancel_seen.notify();
         self.env().sleep(DRAIN_MAX.min(Duration::from_millis(20))).await;
         let committer = self.committer();
-        self.close_unopened().await;
+        let unopened = self.open_unclosed().await;
         committer.stop();
         let mut ends = Vec::new();
         let image = self.image();
@@ -80,21 +80,35 @@ impl<E: World> Shard<E> {
         self.env().sleep(Duration::from_millis(50)).await;
         self.inner.closed.set(true);
         self.inner.published.notify();
-        Ok(ends)
+        match unopened {
+            None => Ok(ends),
+            Some(id) => Err(format!(
+                "{id} could not be opened, so it may still have the tail of an unclean stop; \
+                 the log of the broker says why"
+            )),
+        }
     }
 
     /// After an unclean stop a log that nobody asked for may still have an uncut tail: it is
-    /// opened, so that it can be closed.
-    async fn close_unopened(&self) {
+    /// opened, so that it can be closed. Gives one that could not be opened, if there is any.
+    async fn open_unclosed(&self) -> Option<TopicPartition> {
         let clean = self.inner.served.borrow().as_ref().is_some_and(|served| served.begin.clean);
-        if clean {
-            return;
-        }
+        let mut unopened = None;
         for id in self.inner.table.ids() {
-            if self.exists_on_disk(id).await {
-                let _ = self.open_partition(id, Group::System).await;
+            if clean && !self.was_replayed(id) {
+                continue;
+            }
+            if self.exists_on_disk(id).await && !self.open_making_room(id).await {
+                unopened.get_or_insert(id);
             }
         }
+        unopened
+    }
+
+    /// Whether a journal of an earlier run holds something of it.
+    fn was_replayed(&self, id: TopicPartition) -> bool {
+        let served = self.inner.served.borrow();
+        served.as_ref().is_some_and(|served| served.replay.partition(id).is_some())
     }
 
     /// Partitions that were clean and never opened end where they did.
@@ -126,7 +140,8 @@ impl<E: World> Shard<E> {
         let image = self.image();
         let Some(topic) = image.topic(id.topic) else { return false };
         let dir = crate::own::directory(&topic.name, id.partition);
-        matches!(self.env().disk().stat(&dir).await, Ok(Some(_)))
+        // What cannot be looked at may be there.
+        !matches!(self.env().disk().stat(&dir).await, Ok(None))
     }
 
     /// Whether this shard is the one that leads.

@@ -8,7 +8,7 @@ use env::sync::Signal;
 use env::{Disk, Env, Group, IoFailure};
 use journal::{Replay, ReplayError};
 use record::{Header, LeaderEpoch, Offset, TopicPartition};
-use segment::{Damage, Known, Log, LogOptions, OpenError};
+use segment::{Corrupt, Damage, Known, Log, LogOptions, OpenError, ReadError};
 
 use crate::append::AppendRefusal;
 use crate::beside;
@@ -63,7 +63,31 @@ pub enum PartitionOpenError {
     Flush(#[from] segment::WriteError),
     /// The log could not be read while its state was rebuilt.
     #[error("rebuilding state: {0}")]
-    Scan(#[from] segment::ReadError),
+    Scan(#[from] ReadError),
+}
+
+impl PartitionOpenError {
+    /// Whether memory or room on the device was wanting, which passes: opening it again later may
+    /// succeed.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        let short = |failure: &IoFailure| {
+            failure.kind == std::io::ErrorKind::OutOfMemory || failure.is_full()
+        };
+        match self {
+            PartitionOpenError::Log(OpenError::OverBudget(_))
+            | PartitionOpenError::Scan(ReadError::OverBudget(_))
+            | PartitionOpenError::Append(AppendRefusal::OverBudget)
+            | PartitionOpenError::Replay(ReplayError::Memory(_)) => true,
+            PartitionOpenError::Log(OpenError::Io(failure))
+            | PartitionOpenError::Io(failure)
+            | PartitionOpenError::Scan(ReadError::Io(failure))
+            | PartitionOpenError::Append(AppendRefusal::Storage(failure))
+            | PartitionOpenError::Replay(ReplayError::Io(failure))
+            | PartitionOpenError::Flush(segment::WriteError::Full(failure)) => short(failure),
+            _ => false,
+        }
+    }
 }
 
 impl<E: Env> Partition<E> {
@@ -94,7 +118,7 @@ impl<E: Env> Partition<E> {
             if existing { beside::read_epochs(env, dir).await? } else { Epochs::default() };
         let partition = Partition::around(env, id, dir, log, epochs, &options);
         if existing {
-            partition.rebuild_state().await?;
+            partition.rebuild_state(&mut recovered).await?;
         }
         if let Some(replay) = replay {
             recovered.replayed_batches = partition.replay(replay, group).await?;
@@ -146,8 +170,9 @@ impl<E: Env> Partition<E> {
         }
     }
 
-    /// Producers and epochs from the newest snapshot and the batches after it.
-    async fn rebuild_state(&self) -> Result<(), PartitionOpenError> {
+    /// Producers and epochs from the newest snapshot and the batches after it. What damaged
+    /// batches would have said stays unknown; those behind them are read.
+    async fn rebuild_state(&self, recovered: &mut Recovered) -> Result<(), PartitionOpenError> {
         let end = self.inner.log.ends().end;
         let snapshot = beside::read_snapshot(&self.inner.env, &self.inner.dir, end).await?;
         let (from, producers) = match snapshot {
@@ -173,8 +198,30 @@ impl<E: Env> Partition<E> {
                 state.producers.appended(header, header.base_offset);
             }
         };
-        self.inner.log.scan(from, Group::Recovery, remember).await?;
+        let mut from = from;
+        while let Err(error) = self.inner.log.scan(from, Group::Recovery, remember).await {
+            let ReadError::Corrupt(corrupt) = &error else { return Err(error.into()) };
+            let behind = self.behind(corrupt).filter(|behind| from < *behind);
+            let Some(behind) = behind else { return Err(error.into()) };
+            if recovered.damage.iter().all(|known| known.at != *corrupt) {
+                let (path, at) = (corrupt.path.clone(), corrupt.clone());
+                recovered.damage.push(Damage { path, at, until: behind });
+            }
+            from = behind;
+        }
         Ok(())
+    }
+
+    /// Where a scan goes on that met damage: where its quarantine ends, or at the next segment.
+    fn behind(&self, corrupt: &Corrupt) -> Option<Offset> {
+        let log = &self.inner.log;
+        let named = log.damage().into_iter().find(|damage| damage.at == *corrupt);
+        named.map(|damage| damage.until).or_else(|| {
+            let mut segments = log.segments().into_iter();
+            let holder =
+                segments.find(|one| one.base <= corrupt.offset && corrupt.offset < one.next);
+            holder.map(|segment| segment.next)
+        })
     }
 
     /// Appends again what the journal has beyond the segments, in the journal's order.
