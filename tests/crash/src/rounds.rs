@@ -158,7 +158,7 @@ pub fn lose_on_purpose(plan: &Plan) -> Outcome<Outcome<()>> {
         }
     }
     broker.restart()?;
-    Ok(Check::new().catch_up(&broker, &writers))
+    Ok(Check::of_a_loss().catch_up(&broker, &writers))
 }
 
 /// Writes while the broker ends and comes back, then waits until everything is acknowledged.
