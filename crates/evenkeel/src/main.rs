@@ -3,6 +3,7 @@
 
 mod cli;
 mod config;
+mod directory_lock;
 mod log_tools;
 mod start;
 

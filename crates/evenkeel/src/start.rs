@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +13,7 @@ use env::{Env, Group, Stream};
 use runtime::{Config, HeldPort, ShardEnv, Stopper, TcpListener};
 
 use crate::cli::Start;
-use crate::{config, print};
+use crate::{config, directory_lock, print};
 
 /// Least memory of a shard: below it a single large request would take all.
 const SHARD_BYTES_MIN: usize = 16 << 20;
@@ -31,7 +30,7 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
     let settings = config::settings(start.config.as_deref(), &start.set)?;
     std::fs::create_dir_all(&start.data)
         .map_err(|error| format!("cannot create {}: {error}", start.data.display()))?;
-    let lock = lock(&start.data)?;
+    let lock = directory_lock::lock(&start.data)?;
     let shards = start.shards.unwrap_or_else(available_shards);
     // Ports that shards share can be shared by accident, too: nobody else may listen there.
     if start.listen.port() != 0 {
@@ -100,7 +99,6 @@ impl World {
     }
 }
 
-/// One shard, from its start to its end.
 /// Fails if somebody else listens on `addr` for all of [`PORT_PATIENCE`].
 fn nobody_listens(addr: SocketAddr) -> std::io::Result<()> {
     let until = Instant::now() + PORT_PATIENCE;
@@ -115,6 +113,7 @@ fn nobody_listens(addr: SocketAddr) -> std::io::Result<()> {
     }
 }
 
+/// One shard, from its start to its end.
 async fn serve(env: ShardEnv<ShardMessage>, world: Arc<World>) {
     let started = env::sync::race(
         async { Some(broker::start(env.clone(), world.options.clone()).await) },
@@ -198,24 +197,6 @@ fn options(
 fn available_shards() -> u16 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u16::try_from(cores).unwrap_or(u16::MAX)
-}
-
-/// Holds Kafka's `.lock` in the directory, so that no second broker, ours or Kafka, starts on it.
-pub(crate) fn lock(dir: &Path) -> Result<std::fs::File, String> {
-    let path = dir.join(".lock");
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(|error| format!("cannot open {}: {error}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(_) => Err(format!(
-            "{} is in use: another broker runs on this directory; stop it first",
-            dir.display()
-        )),
-    }
 }
 
 /// The first SIGTERM or SIGINT asks for a clean stop; a second one ends the process at once.

@@ -13,7 +13,7 @@ use env::{Env, Group};
 use journal::checkpoint::Checkpoint;
 use metadata::kafka_files::{CLEAN_SHUTDOWN, META_PROPERTIES, decode_meta_properties};
 
-use crate::{print, start};
+use crate::{directory_lock, print};
 
 /// Memory of the shard, in bytes.
 const MEMORY_BYTES: usize = 256 << 20;
@@ -21,7 +21,7 @@ const MEMORY_BYTES: usize = 256 << 20;
 /// Closes the directory; says whether there was anything to do.
 pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
     super::world(dir)?;
-    let _lock = start::lock(dir)?;
+    let _lock = directory_lock::lock(dir)?;
     print(&close(dir)?);
     Ok(ExitCode::SUCCESS)
 }

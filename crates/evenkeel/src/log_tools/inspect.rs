@@ -21,7 +21,7 @@ pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
 /// What is shown of the directory.
 pub(super) fn inspected(dir: &Path) -> Result<String, String> {
     let env = super::world(dir)?;
-    let in_use = super::is_in_use(dir);
+    let in_use = crate::directory_lock::is_in_use(dir);
     let report = env.block_on(gather::gather(&env)).map_err(|failure| failure.to_string())?;
     Ok(text::render(dir, in_use, &report))
 }

@@ -46,8 +46,3 @@ fn world(dir: &Path) -> Result<StdEnv, String> {
     }
     Ok(StdEnv::new(dir, MEMORY_BYTES))
 }
-
-/// Whether a broker runs on `dir`, as far as its lock file says. Changes nothing.
-fn is_in_use(dir: &Path) -> bool {
-    std::fs::File::open(dir.join(".lock")).is_ok_and(|file| file.try_lock_shared().is_err())
-}

@@ -231,7 +231,7 @@ fn what_is_no_data_directory_is_refused() {
 #[test]
 fn a_directory_in_use_is_not_verified() {
     let fixture = Fixture::new();
-    let lock = crate::start::lock(fixture.dir()).unwrap();
+    let lock = crate::directory_lock::lock(fixture.dir()).unwrap();
     let why = verify::run(fixture.dir()).unwrap_err();
     assert!(why.contains("in use"), "{why}");
     assert!(inspect::inspected(fixture.dir()).unwrap().contains("a broker runs on it"));

@@ -26,7 +26,7 @@ use crate::print;
 /// Checks the directory; prints what was found, and gives exit code 1 if anything is damaged.
 pub(super) fn run(dir: &Path) -> Result<ExitCode, String> {
     let env = super::world(dir)?;
-    if super::is_in_use(dir) {
+    if crate::directory_lock::is_in_use(dir) {
         let dir = dir.display();
         return Err(format!(
             "{dir} is in use: what a broker writes cannot be judged; stop it first"
