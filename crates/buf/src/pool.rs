@@ -11,8 +11,14 @@ use crossbeam_queue::SegQueue;
 use crate::block::{Block, Home, Memory};
 use crate::{Buffer, Chunk, page_up};
 
-/// Free blocks kept for reuse, in bytes; what comes back beyond it is freed at once.
-const KEEP_FREE_BYTES: usize = 4 << 20;
+/// Free blocks are kept for reuse up to this part of the limit; what comes back beyond it is freed
+/// at once. A fresh block costs a page fault for each of its pages, more than all else that is
+/// done with its bytes, and caches give back a good part of the limit at a time.
+const KEEP_FREE_PART: usize = 4;
+
+/// Larger blocks have one of eight sizes between two powers of two, so that what one request gave
+/// back fits the next one, which is a little larger or smaller.
+const EXACT_BYTES_MAX: usize = 64 << 10;
 
 /// The pool of one shard. Cloning gives another handle to the same pool; it is not `Send`.
 #[derive(Clone)]
@@ -25,7 +31,8 @@ struct Inner {
     limit_bytes: usize,
     /// Bytes of blocks handed out and not collected yet.
     used_bytes: Cell<usize>,
-    /// Free blocks by capacity, at most [`KEEP_FREE_BYTES`] in all.
+    /// Free blocks by capacity, at most the limit divided by [`KEEP_FREE_PART`] in all. Together
+    /// with the used ones they stay within the limit.
     free: RefCell<BTreeMap<usize, Vec<Memory>>>,
     free_bytes: Cell<usize>,
 }
@@ -76,13 +83,13 @@ impl Pool {
         self.inner.used_bytes.get()
     }
 
-    /// A buffer of at least `capacity` bytes, rounded up to whole pages. Its content is not
+    /// A buffer of at least `capacity` bytes, in whole pages. Its content is not
     /// specified (it may have been used before), but it is initialised memory.
     pub fn buffer(&self, capacity: usize) -> Result<Buffer, OverBudget> {
         Ok(Buffer::new(self.block(capacity)?))
     }
 
-    /// An empty chunk of at least `capacity` bytes, rounded up to whole pages.
+    /// An empty chunk of at least `capacity` bytes, in whole pages.
     pub fn chunk(&self, capacity: usize) -> Result<Chunk, OverBudget> {
         Ok(Chunk::new(self.block(capacity)?))
     }
@@ -94,7 +101,7 @@ impl Pool {
         while let Some(memory) = self.inner.home.returned.pop() {
             let capacity = memory.capacity();
             self.inner.used_bytes.set(self.inner.used_bytes.get() - capacity);
-            if self.inner.free_bytes.get() + capacity <= KEEP_FREE_BYTES {
+            if self.inner.free_bytes.get() + capacity <= self.inner.limit_bytes / KEEP_FREE_PART {
                 self.inner.free_bytes.set(self.inner.free_bytes.get() + capacity);
                 self.inner.free.borrow_mut().entry(capacity).or_default().push(memory);
             }
@@ -102,20 +109,37 @@ impl Pool {
     }
 
     fn block(&self, capacity: usize) -> Result<Block, OverBudget> {
-        let wanted_bytes = page_up(capacity.max(1));
-        if self.inner.limit_bytes - self.used() < wanted_bytes
-            || !self.inner.free.borrow().contains_key(&wanted_bytes)
-        {
+        let pages = page_up(capacity.max(1));
+        let class = size_class(pages);
+        let room = || self.inner.limit_bytes - self.used();
+        if room() < class || !self.inner.free.borrow().contains_key(&class) {
             self.collect();
         }
-        let free_bytes = self.inner.limit_bytes - self.used();
-        if free_bytes < wanted_bytes {
+        let free_bytes = room();
+        if free_bytes < pages {
             let limit_bytes = self.inner.limit_bytes;
-            return Err(OverBudget { wanted_bytes, free_bytes, limit_bytes });
+            return Err(OverBudget { wanted_bytes: pages, free_bytes, limit_bytes });
         }
-        let memory = self.reuse(wanted_bytes).unwrap_or_else(|| Memory::new(wanted_bytes));
-        self.inner.used_bytes.set(self.used() + wanted_bytes);
+        let taken = if class <= free_bytes { class } else { pages };
+        let memory = self.reuse(taken).unwrap_or_else(|| {
+            self.free_down_to(free_bytes - taken);
+            Memory::new(taken)
+        });
+        self.inner.used_bytes.set(self.used() + taken);
         Ok(Block::new(memory, Arc::clone(&self.inner.home)))
+    }
+
+    /// Gives free blocks back to the system, the largest first, until at most `bytes` are kept.
+    fn free_down_to(&self, bytes: usize) {
+        let mut free = self.inner.free.borrow_mut();
+        while bytes < self.inner.free_bytes.get() {
+            let Some(mut largest) = free.last_entry() else { return };
+            self.inner.free_bytes.set(self.inner.free_bytes.get() - *largest.key());
+            drop(largest.get_mut().pop());
+            if largest.get().is_empty() {
+                largest.remove();
+            }
+        }
     }
 
     fn reuse(&self, capacity: usize) -> Option<Memory> {
@@ -130,6 +154,15 @@ impl Pool {
         }
         memory
     }
+}
+
+/// The capacity that a request for `pages` bytes, whole pages, gets if there is room.
+fn size_class(pages: usize) -> usize {
+    if pages <= EXACT_BYTES_MAX {
+        return pages;
+    }
+    let step = (1 << pages.ilog2()) / 8;
+    pages.next_multiple_of(step)
 }
 
 impl fmt::Debug for Pool {
@@ -169,6 +202,39 @@ mod tests {
         assert_eq!(pool.used(), 4096, "counted until collected");
         pool.collect();
         assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn what_a_request_gave_back_serves_one_of_nearly_that_size() {
+        let pool = Pool::new(0, 8 << 20);
+        let first = pool.buffer(1_000_000).unwrap();
+        let start = first.as_slice().as_ptr();
+        drop(first);
+        let second = pool.buffer(1_010_000).unwrap();
+        assert_eq!(second.as_slice().as_ptr(), start);
+        assert!(second.capacity() <= 1_010_000 * 9 / 8);
+    }
+
+    #[test]
+    fn free_and_used_blocks_stay_within_the_limit_together() {
+        let pool = Pool::new(0, 1 << 20);
+        let small: Vec<Buffer> = (0..64).map(|_| pool.buffer(4096).unwrap()).collect();
+        drop(small);
+        pool.collect();
+        assert_eq!(pool.inner.free_bytes.get(), 256 << 10);
+        let large = pool.buffer(900 << 10).unwrap();
+        assert!(pool.used() + pool.inner.free_bytes.get() <= pool.limit());
+        drop(large);
+        pool.collect();
+        assert!(pool.inner.free_bytes.get() <= pool.limit() / KEEP_FREE_PART);
+    }
+
+    #[test]
+    fn all_of_the_limit_can_be_had_in_one_piece() {
+        let limit = (1 << 20) + 4096;
+        assert!(size_class(limit) > limit);
+        let pool = Pool::new(0, limit);
+        assert_eq!(pool.buffer(limit).unwrap().capacity(), limit);
     }
 
     #[test]
