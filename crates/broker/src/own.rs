@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
-use env::sync::Signal;
+use env::sync::{Signal, all};
 use env::{Disk, Env, Group, IoFailure};
 use journal::PartitionReplay;
 use journal::checkpoint::PartitionPoint;
@@ -19,6 +19,9 @@ use crate::message::Begin;
 use crate::shard::{Shard, World};
 use crate::table::{Slot, SlotState};
 use crate::topic;
+
+/// Logs that recovery opens side by side. A request that waits for one is served at its own priority.
+pub(crate) const OPENED_AT_ONCE: usize = 8;
 
 /// How often the journals' rest is brought into the segments to make room for one more log, at most.
 const OPENS_MAX: u32 = 4;
@@ -287,17 +290,18 @@ impl<E: World> Shard<E> {
     pub(crate) async fn open_named_by_journal(&self) -> bool {
         let replay = self.inner.served.borrow().as_ref().map(|served| Rc::clone(&served.replay));
         let Some(replay) = replay else { return false };
-        let mut all = true;
-        for id in self.inner.table.ids() {
+        let ids = self.inner.table.ids();
+        let named: Vec<_> = ids.into_iter().filter(|id| replay.partition(*id).is_some()).collect();
+        let mut all_open = true;
+        for some in named.chunks(OPENED_AT_ONCE) {
             if self.inner.closing.get() {
                 return false;
             }
-            if replay.partition(id).is_some() {
-                all &= self.open_making_room(id).await;
-            }
+            let opening = some.iter().map(|id| self.open_making_room(*id));
+            all_open &= all(opening.collect()).await.into_iter().all(|open| open);
             self.env().yield_if_needed().await;
         }
-        all
+        all_open
     }
 }
 

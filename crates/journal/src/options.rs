@@ -96,6 +96,13 @@ impl Pressure {
     pub fn checkpoint_is_due(&self) -> bool {
         50 <= self.percent()
     }
+
+    /// Whether a checkpoint must not wait for anything: three quarters are used, and when all is,
+    /// every acknowledgement waits for it.
+    #[must_use]
+    pub fn checkpoint_is_urgent(&self) -> bool {
+        75 <= self.percent()
+    }
 }
 
 /// What a journal did since it was opened. Each only grows.

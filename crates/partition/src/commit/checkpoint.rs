@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use env::sync::all;
 use env::{Env, Group, IoFailure};
 use journal::checkpoint::{self, PartitionPoint, SaveError};
 use journal::{Mark, ReleaseError, Settled};
@@ -15,6 +16,10 @@ use super::Committer;
 use crate::Partition;
 use crate::partition::Trouble;
 use crate::progress::Level;
+
+/// Partitions whose segments are brought up to date side by side. The flushes of several files share
+/// a commit of the file system; one after the other, a thousand of them take seconds.
+const SETTLED_AT_ONCE: usize = 16;
 
 /// A checkpoint that did not come about. The journal was not freed; nothing is lost.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -32,7 +37,9 @@ pub enum CheckpointError {
 
 impl<E: Env> Committer<E> {
     /// Flushes every dirty partition, records where each log ends, and frees the journal. A
-    /// partition that fails stays dirty and keeps its journal files; the others go on.
+    /// partition that fails stays dirty and keeps its journal files; the others go on. Its I/O is
+    /// that of `group` until the journal is nearly full: then producers wait for it, and it goes
+    /// on at their level.
     pub async fn checkpoint(&self, group: Group) -> Result<(), CheckpointError> {
         let _turn = self.inner.checkpointing.enter().await;
         // Whatever is committed from here on has a mark of its own above it.
@@ -40,16 +47,23 @@ impl<E: Env> Committer<E> {
         let dirty: Vec<Partition<E>> = self.inner.dirty.borrow().values().cloned().collect();
         let mut captured = BTreeMap::new();
         let mut failed = None;
-        for partition in dirty {
-            match partition.settle(group, || self.inner.journal.mark()).await {
-                Ok(point) => {
-                    captured.insert(partition.id(), point.recovery_point);
-                    self.inner.points.borrow_mut().insert(point);
-                    if !partition.has_unsettled() {
-                        self.inner.dirty.borrow_mut().remove(&partition.id());
+        for some in dirty.chunks(SETTLED_AT_ONCE) {
+            let urgent = self.inner.journal.pressure().checkpoint_is_urgent();
+            let group = if urgent { Group::Produce } else { group };
+            let settling = some.iter().map(|one| one.settle(group, || self.inner.journal.mark()));
+            for (partition, settled) in some.iter().zip(all(settling.collect()).await) {
+                match settled {
+                    Ok(point) => {
+                        captured.insert(partition.id(), point.recovery_point);
+                        self.inner.points.borrow_mut().insert(point);
+                        if !partition.has_unsettled() {
+                            self.inner.dirty.borrow_mut().remove(&partition.id());
+                        }
+                    }
+                    Err(Trouble::Full(failure) | Trouble::Fenced(failure)) => {
+                        failed = Some(failure);
                     }
                 }
-                Err(Trouble::Full(failure) | Trouble::Fenced(failure)) => failed = Some(failure),
             }
             self.inner.env.yield_if_needed().await;
         }
