@@ -23,6 +23,16 @@ impl Buffer {
         self.block.capacity()
     }
 
+    /// Bytes to which [`crate::Pool::grow`] can bring the buffer; its capacity if it cannot grow.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.block.most()
+    }
+
+    pub(crate) fn block_mut(&mut self) -> &mut Block {
+        &mut self.block
+    }
+
     /// All bytes of the buffer.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {

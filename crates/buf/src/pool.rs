@@ -94,6 +94,43 @@ impl Pool {
         Ok(Chunk::new(self.block(capacity)?))
     }
 
+    /// A buffer of at least `first` bytes that [`grow`](Pool::grow) can bring to at least `most`, both
+    /// in whole pages. Only what it has counts as handed out; the rest is addresses without
+    /// memory behind them.
+    pub fn growing(&self, first: usize, most: usize) -> Result<Buffer, OverBudget> {
+        let first = page_up(first.max(1));
+        let most = size_class(page_up(most.max(first)));
+        self.make_room(first, most)?;
+        self.free_down_to(self.inner.limit_bytes - self.used() - first);
+        let found = self.reuse(most).or_else(|| Memory::addresses(most));
+        let Some(mut memory) = found else { return Err(self.over_budget(first)) };
+        memory.charge(first);
+        self.inner.used_bytes.set(self.used() + first);
+        Ok(Buffer::new(Block::new(memory, Arc::clone(&self.inner.home))))
+    }
+
+    /// Makes `buffer` at least `capacity` bytes long where it lies, rounded up to whole pages.
+    /// After an error it is as it was.
+    ///
+    /// # Panics
+    /// If `capacity` is beyond the buffer's [`most`](Buffer::most), or the buffer is another pool's.
+    pub fn grow(&self, buffer: &mut Buffer, capacity: usize) -> Result<(), OverBudget> {
+        let block = buffer.block_mut();
+        assert!(block.is_of(&self.inner.home), "a buffer of another pool");
+        let to = page_up(capacity).max(block.capacity());
+        let more = to - block.capacity();
+        if self.inner.limit_bytes - self.used() < more {
+            self.collect();
+            if self.inner.limit_bytes - self.used() < more {
+                return Err(self.over_budget(more));
+            }
+        }
+        self.free_down_to(self.inner.limit_bytes - self.used() - more);
+        block.charge(to);
+        self.inner.used_bytes.set(self.used() + more);
+        Ok(())
+    }
+
     /// Takes back the blocks whose last view was dropped, on any thread. Bounded by the number
     /// of blocks handed out. Called by the owner between tasks, and by every allocation that
     /// would not fit without.
@@ -101,7 +138,10 @@ impl Pool {
         while let Some(memory) = self.inner.home.returned.pop() {
             let capacity = memory.capacity();
             self.inner.used_bytes.set(self.inner.used_bytes.get() - capacity);
-            if self.inner.free_bytes.get() + capacity <= self.inner.limit_bytes / KEEP_FREE_PART {
+            if self.inner.free_bytes.get() + memory.most()
+                <= self.inner.limit_bytes / KEEP_FREE_PART
+            {
+                let capacity = memory.most();
                 self.inner.free_bytes.set(self.inner.free_bytes.get() + capacity);
                 self.inner.free.borrow_mut().entry(capacity).or_default().push(memory);
             }
@@ -111,22 +151,35 @@ impl Pool {
     fn block(&self, capacity: usize) -> Result<Block, OverBudget> {
         let pages = page_up(capacity.max(1));
         let class = size_class(pages);
-        let room = || self.inner.limit_bytes - self.used();
-        if room() < class || !self.inner.free.borrow().contains_key(&class) {
-            self.collect();
-        }
-        let free_bytes = room();
-        if free_bytes < pages {
-            let limit_bytes = self.inner.limit_bytes;
-            return Err(OverBudget { wanted_bytes: pages, free_bytes, limit_bytes });
-        }
+        self.make_room(pages, class)?;
+        let free_bytes = self.inner.limit_bytes - self.used();
         let taken = if class <= free_bytes { class } else { pages };
-        let memory = self.reuse(taken).unwrap_or_else(|| {
+        let mut memory = self.reuse(taken).unwrap_or_else(|| {
             self.free_down_to(free_bytes - taken);
             Memory::new(taken)
         });
+        memory.charge(taken);
         self.inner.used_bytes.set(self.used() + taken);
         Ok(Block::new(memory, Arc::clone(&self.inner.home)))
+    }
+
+    /// Sees to it that `pages` bytes may be handed out. Collects if there is no room for `class`
+    /// bytes, or no free block of that size.
+    fn make_room(&self, pages: usize, class: usize) -> Result<(), OverBudget> {
+        if self.inner.limit_bytes - self.used() < class
+            || !self.inner.free.borrow().contains_key(&class)
+        {
+            self.collect();
+        }
+        if self.inner.limit_bytes - self.used() < pages {
+            return Err(self.over_budget(pages));
+        }
+        Ok(())
+    }
+
+    fn over_budget(&self, wanted_bytes: usize) -> OverBudget {
+        let limit_bytes = self.inner.limit_bytes;
+        OverBudget { wanted_bytes, free_bytes: limit_bytes - self.used(), limit_bytes }
     }
 
     /// Gives free blocks back to the system, the largest first, until at most `bytes` are kept.
@@ -235,6 +288,42 @@ mod tests {
         assert!(size_class(limit) > limit);
         let pool = Pool::new(0, limit);
         assert_eq!(pool.buffer(limit).unwrap().capacity(), limit);
+    }
+
+    #[test]
+    fn a_growing_buffer_counts_what_it_has() {
+        let pool = Pool::new(0, 4 * 4096);
+        let mut buffer = pool.growing(100, 1 << 20).unwrap();
+        assert_eq!((buffer.capacity(), buffer.most(), pool.used()), (4096, 1 << 20, 4096));
+        buffer.as_mut_slice().fill(7);
+        let start = buffer.as_slice().as_ptr();
+        pool.grow(&mut buffer, 3 * 4096).unwrap();
+        assert_eq!((buffer.capacity(), pool.used()), (3 * 4096, 3 * 4096));
+        assert_eq!(buffer.as_slice().as_ptr(), start, "it stays where it is");
+        assert_eq!(buffer.as_slice()[..4096], [7; 4096]);
+        assert_eq!(buffer.as_slice()[4096..], [0; 2 * 4096], "new bytes are initialised");
+        let over = pool.grow(&mut buffer, 5 * 4096).unwrap_err();
+        assert_eq!((over.wanted_bytes, over.free_bytes), (2 * 4096, 4096));
+        assert_eq!((buffer.capacity(), pool.used()), (3 * 4096, 3 * 4096), "nothing changed");
+        pool.grow(&mut buffer, 10).expect("it is as long already");
+        drop(buffer.seal(10));
+        pool.collect();
+        assert_eq!(pool.used(), 0);
+    }
+
+    #[test]
+    fn a_block_that_grew_is_used_again_from_its_beginning() {
+        let pool = Pool::new(0, 16 * 4096);
+        let mut buffer = pool.growing(1, 2 * 4096).unwrap();
+        pool.grow(&mut buffer, 2 * 4096).unwrap();
+        let start = buffer.as_slice().as_ptr();
+        drop(buffer);
+        let again = pool.growing(1, 2 * 4096).unwrap();
+        assert_eq!(again.as_slice().as_ptr(), start);
+        assert_eq!((again.capacity(), pool.used()), (4096, 4096), "charged as it grows");
+        drop(again);
+        let plain = pool.buffer(2 * 4096).unwrap();
+        assert_eq!((plain.as_slice().as_ptr(), plain.capacity()), (start, 2 * 4096));
     }
 
     #[test]
