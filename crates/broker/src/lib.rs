@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod admission;
 mod append;
 mod calls;
 mod connection;
@@ -10,6 +11,7 @@ mod dispatch;
 mod error_code;
 pub mod fetch_session;
 mod handlers;
+mod incoming;
 pub mod message;
 mod metadata_log;
 mod names;

@@ -13,6 +13,7 @@ use metadata::configs::Node;
 use partition::Committer;
 use record::TopicPartition;
 
+use crate::admission::Admission;
 use crate::calls::{Calls, envelope};
 use crate::controller::Controller;
 use crate::fetch_session::Sessions;
@@ -39,6 +40,7 @@ pub(crate) struct Inner<E: World> {
     pub(crate) image: RefCell<Image>,
     pub(crate) table: Table<E>,
     pub(crate) calls: Calls,
+    pub(crate) admission: Rc<Admission>,
     pub(crate) sessions: RefCell<Sessions>,
     /// Set when the shard begins.
     pub(crate) served: RefCell<Option<Served<E>>>,
@@ -99,6 +101,7 @@ impl<E: World> Shard<E> {
                 image: RefCell::new(Image::default()),
                 table: Table::new(),
                 calls: Calls::default(),
+                admission: Rc::new(Admission::new(env.pool().limit())),
                 sessions: RefCell::default(),
                 served: RefCell::new(None),
                 controller: RefCell::new(None),
