@@ -131,6 +131,20 @@ impl Pool {
         Ok(())
     }
 
+    /// Counts `bytes` of memory that the pool does not hand out itself, such as a decoded form, as
+    /// handed out until the charge is dropped.
+    pub fn charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
+        if self.inner.limit_bytes - self.used() < bytes {
+            self.collect();
+            if self.inner.limit_bytes - self.used() < bytes {
+                return Err(self.over_budget(bytes));
+            }
+        }
+        self.free_down_to(self.inner.limit_bytes - self.used() - bytes);
+        self.inner.used_bytes.set(self.used() + bytes);
+        Ok(Charge { pool: self.clone(), bytes })
+    }
+
     /// Takes back the blocks whose last view was dropped, on any thread. Bounded by the number
     /// of blocks handed out. Called by the owner between tasks, and by every allocation that
     /// would not fit without.
@@ -216,6 +230,27 @@ fn size_class(pages: usize) -> usize {
     }
     let step = (1 << pages.ilog2()) / 8;
     pages.next_multiple_of(step)
+}
+
+/// Bytes that count as handed out by a pool; given back when dropped, on the pool's own thread.
+#[derive(Debug)]
+pub struct Charge {
+    pool: Pool,
+    bytes: usize,
+}
+
+impl Charge {
+    /// How many.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.pool.inner.used_bytes.set(self.pool.used() - self.bytes);
+    }
 }
 
 impl fmt::Debug for Pool {
@@ -324,6 +359,20 @@ mod tests {
         drop(again);
         let plain = pool.buffer(2 * 4096).unwrap();
         assert_eq!((plain.as_slice().as_ptr(), plain.capacity()), (start, 2 * 4096));
+    }
+
+    #[test]
+    fn a_charge_takes_part_in_the_limit() {
+        let pool = Pool::new(0, 4 * 4096);
+        let charge = pool.charge(10_000).unwrap();
+        assert_eq!((charge.bytes(), pool.used()), (10_000, 10_000));
+        assert!(pool.buffer(2 * 4096).is_err());
+        assert!(pool.charge(6_385).is_err());
+        drop(charge);
+        assert_eq!(pool.used(), 0);
+        let buffer = pool.buffer(4 * 4096).unwrap();
+        drop(buffer);
+        assert!(pool.charge(4 * 4096).is_ok(), "what came back is collected for it");
     }
 
     #[test]
