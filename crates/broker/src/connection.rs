@@ -10,10 +10,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::rc::Rc;
 
-use buf::Sealed;
+use buf::{Charge, Sealed};
 use env::sync::{Receiver, Signal, oneshot};
 use env::{Group, Stream};
-use wire::{FrameLimits, Refusal};
+use wire::{FrameLimits, Refusal, Request};
 
 use crate::incoming::Incoming;
 use crate::options::frame_bytes_max;
@@ -27,6 +27,15 @@ pub(crate) enum Answer {
     Nothing,
     /// The connection must end.
     Close,
+}
+
+/// Why a frame became no request.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error(transparent)]
+    Frame(#[from] Refusal),
+    #[error("no memory for its decoded form")]
+    NoRoom,
 }
 
 /// What reader and writer share.
@@ -78,14 +87,18 @@ impl<E: World> Shard<E> {
         let (sender, receiver) = oneshot();
         line.answers.borrow_mut().push_back(receiver);
         line.changed.notify();
-        match wire::decode(frame) {
-            Ok(request) => {
+        match self.decode(frame).await {
+            Ok((request, charge)) => {
                 let group = crate::dispatch::group_of(request.header.key);
                 let stage_two = self.take_in(request).await;
-                self.env().spawn(group, async move { sender.send(stage_two.await) });
+                self.env().spawn(group, async move {
+                    let answer = stage_two.await;
+                    drop(charge);
+                    sender.send(answer);
+                });
                 Ok(())
             }
-            Err(Refusal::ApiVersionsUnsupported { correlation_id, .. }) => {
+            Err(Refused::Frame(Refusal::ApiVersionsUnsupported { correlation_id, .. })) => {
                 let pool = self.env().pool();
                 let parts = wire::response::unsupported_api_versions(correlation_id, pool);
                 sender.send(parts.map_or(Answer::Close, Answer::Send));
@@ -96,6 +109,13 @@ impl<E: World> Shard<E> {
                 Err(io::Error::other(refusal))
             }
         }
+    }
+
+    /// Decodes a frame into memory that was charged before.
+    async fn decode(&self, frame: Sealed) -> Result<(Request, Charge), Refused> {
+        let measured = wire::measure(frame)?;
+        let charge = self.charge(measured.footprint_bytes()).await.map_err(|_| Refused::NoRoom)?;
+        Ok((measured.decode()?, charge))
     }
 
     async fn wait_for_room(&self, line: &Line) {

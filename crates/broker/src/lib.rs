@@ -4,6 +4,7 @@
 mod admission;
 mod append;
 mod calls;
+mod charge;
 mod connection;
 mod controller;
 pub mod directory;

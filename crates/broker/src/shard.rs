@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use env::sync::Signal;
-use env::{Envelope, Group, Mesh, ShardId};
+use env::{Envelope, Gate, Group, Mesh, ShardId};
 use journal::Replay;
 use journal::checkpoint::Checkpoint;
 use metadata::Image;
@@ -41,6 +41,8 @@ pub(crate) struct Inner<E: World> {
     pub(crate) table: Table<E>,
     pub(crate) calls: Calls,
     pub(crate) admission: Rc<Admission>,
+    /// The line of those that wait for [`Shard::charge`].
+    pub(crate) charging: Gate,
     pub(crate) sessions: RefCell<Sessions>,
     /// Set when the shard begins.
     pub(crate) served: RefCell<Option<Served<E>>>,
@@ -101,6 +103,7 @@ impl<E: World> Shard<E> {
                 image: RefCell::new(Image::default()),
                 table: Table::new(),
                 calls: Calls::default(),
+                charging: Gate::default(),
                 admission: Rc::new(Admission::new(env.pool().limit())),
                 sessions: RefCell::default(),
                 served: RefCell::new(None),
