@@ -72,7 +72,7 @@ impl<E: World> Shard<E> {
         let first = self.inner.admission.first_bytes(most).max(arrived);
         let mut part = (self.provide(&begun, None, first, most).await?, arrived);
         if let Some(rest) = rest {
-            part.0.as_mut_slice()[..arrived].copy_from_slice(&rest.view);
+            part.0.copy_in(0, &rest.view);
         }
         self.finish_frame(stream, limits, incoming, (&begun, part)).await
     }
@@ -132,7 +132,7 @@ impl<E: World> Shard<E> {
             && total * 4 < block_bytes
             && let Ok(mut own) = self.env().pool().buffer(len)
         {
-            own.as_mut_slice()[..len].copy_from_slice(&frame);
+            own.copy_in(0, &frame);
             return own.seal(len);
         }
         frame
@@ -151,7 +151,7 @@ impl<E: World> Shard<E> {
         }
         // While both are there, both count in the pool, the larger one in the share.
         let mut larger = self.provide(begun, None, bytes, total).await?;
-        larger.as_mut_slice()[..have].copy_from_slice(&buffer.as_slice()[..have]);
+        larger.copy_in(0, &buffer.as_slice()[..have]);
         Ok(larger)
     }
 

@@ -3,6 +3,7 @@
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 
@@ -16,6 +17,8 @@ pub(crate) struct Home {
     /// Blocks whose last view is gone. Bounded by the pool's limit: every block in it was
     /// counted when it was handed out and is still counted until collected.
     pub(crate) returned: SegQueue<Memory>,
+    /// Bytes that were copied into chunks and buffers of the pool.
+    pub(crate) copied: AtomicU64,
 }
 
 /// An owned, page-aligned allocation. Its bytes are reached through [`Memory::start`] only.
@@ -129,6 +132,11 @@ impl Block {
 
     pub(crate) fn charge(&mut self, to: usize) {
         self.memory.as_mut().expect("memory leaves only in drop").charge(to);
+    }
+
+    /// Remembers that so many bytes were copied into it.
+    pub(crate) fn count_copy(&self, bytes: usize) {
+        self.home.copied.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// Whether this block is of that pool.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 
@@ -53,7 +54,7 @@ impl Pool {
     /// A pool of shard `origin` that hands out at most `limit_bytes` at a time.
     #[must_use]
     pub fn new(origin: u16, limit_bytes: usize) -> Pool {
-        let home = Arc::new(Home { origin, returned: SegQueue::new() });
+        let home = Arc::new(Home { origin, returned: SegQueue::new(), copied: AtomicU64::new(0) });
         Pool {
             inner: Rc::new(Inner {
                 home,
@@ -81,6 +82,14 @@ impl Pool {
     #[must_use]
     pub fn used(&self) -> usize {
         self.inner.used_bytes.get()
+    }
+
+    /// Bytes copied so far into this pool's chunks, and into its buffers as far as that was counted
+    /// ([`Buffer::copy_in`], [`Buffer::note_copy`]). How often what is produced is copied is a
+    /// promise; this is how it is tested.
+    #[must_use]
+    pub fn copied(&self) -> u64 {
+        self.inner.home.copied.load(Ordering::Relaxed)
     }
 
     /// A buffer of at least `capacity` bytes, in whole pages. Its content is not
@@ -373,6 +382,16 @@ mod tests {
         let buffer = pool.buffer(4 * 4096).unwrap();
         drop(buffer);
         assert!(pool.charge(4 * 4096).is_ok(), "what came back is collected for it");
+    }
+
+    #[test]
+    fn copies_are_counted_whatever_they_go_into() {
+        let pool = Pool::new(0, 1 << 20);
+        pool.chunk(4096).unwrap().append(&[1; 100]).unwrap();
+        let mut buffer = pool.buffer(4096).unwrap();
+        buffer.copy_in(10, &[2; 30]);
+        assert_eq!(buffer.as_slice()[10..40], [2; 30]);
+        assert_eq!(pool.copied(), 130);
     }
 
     #[test]
