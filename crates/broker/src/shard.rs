@@ -147,7 +147,8 @@ impl<E: World> Shard<E> {
     }
 
     /// Receives what other shards say, for ever. What must keep its order is done before the
-    /// next message is taken; the rest runs in tasks of the sender's group.
+    /// next message is taken; the rest runs in tasks of the sender's group. A call whose time has
+    /// passed is refused before any work is done for it.
     pub(crate) async fn receive(self) {
         loop {
             let envelope = self.env().receive().await;
@@ -156,8 +157,17 @@ impl<E: World> Shard<E> {
     }
 
     fn take(&self, envelope: Envelope<ShardMessage>) {
-        let Envelope { from, group, message, .. } = envelope;
+        let Envelope { from, group, deadline, message, .. } = envelope;
+        let is_late = deadline.is_some_and(|deadline| deadline <= self.env().now());
         match message {
+            ShardMessage::Call(id, _) if is_late => {
+                let shard = self.clone();
+                self.env().spawn(group, async move {
+                    // For a sender that waits longer than it said.
+                    let reply = Reply::Failed("its time had passed".to_owned());
+                    shard.reply(from, group, id, reply).await;
+                });
+            }
             ShardMessage::Reply(id, reply) => self.inner.calls.replied(id, reply),
             ShardMessage::Cancel(id) => {
                 self.inner.cancelled.borrow_mut().insert((from, id));
