@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod admission;
 mod append;
 mod calls;
+mod charge;
 mod connection;
 mod controller;
 pub mod directory;
@@ -10,6 +12,7 @@ mod dispatch;
 mod error_code;
 pub mod fetch_session;
 mod handlers;
+mod incoming;
 pub mod message;
 mod metadata_log;
 mod names;

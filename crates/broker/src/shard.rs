@@ -5,7 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use env::sync::Signal;
-use env::{Envelope, Group, Mesh, ShardId};
+use env::{Envelope, Gate, Group, Mesh, ShardId};
 use journal::Replay;
 use journal::checkpoint::Checkpoint;
 use metadata::Image;
@@ -13,6 +13,7 @@ use metadata::configs::Node;
 use partition::Committer;
 use record::TopicPartition;
 
+use crate::admission::Admission;
 use crate::calls::{Calls, envelope};
 use crate::controller::Controller;
 use crate::fetch_session::Sessions;
@@ -39,6 +40,9 @@ pub(crate) struct Inner<E: World> {
     pub(crate) image: RefCell<Image>,
     pub(crate) table: Table<E>,
     pub(crate) calls: Calls,
+    pub(crate) admission: Rc<Admission>,
+    /// The line of those that wait for [`Shard::charge`].
+    pub(crate) charging: Gate,
     pub(crate) sessions: RefCell<Sessions>,
     /// Set when the shard begins.
     pub(crate) served: RefCell<Option<Served<E>>>,
@@ -99,6 +103,8 @@ impl<E: World> Shard<E> {
                 image: RefCell::new(Image::default()),
                 table: Table::new(),
                 calls: Calls::default(),
+                charging: Gate::default(),
+                admission: Rc::new(Admission::new(env.pool().limit())),
                 sessions: RefCell::default(),
                 served: RefCell::new(None),
                 controller: RefCell::new(None),
@@ -141,7 +147,8 @@ impl<E: World> Shard<E> {
     }
 
     /// Receives what other shards say, for ever. What must keep its order is done before the
-    /// next message is taken; the rest runs in tasks of the sender's group.
+    /// next message is taken; the rest runs in tasks of the sender's group. A call whose time has
+    /// passed is refused before any work is done for it.
     pub(crate) async fn receive(self) {
         loop {
             let envelope = self.env().receive().await;
@@ -150,8 +157,17 @@ impl<E: World> Shard<E> {
     }
 
     fn take(&self, envelope: Envelope<ShardMessage>) {
-        let Envelope { from, group, message, .. } = envelope;
+        let Envelope { from, group, deadline, message, .. } = envelope;
+        let is_late = deadline.is_some_and(|deadline| deadline <= self.env().now());
         match message {
+            ShardMessage::Call(id, _) if is_late => {
+                let shard = self.clone();
+                self.env().spawn(group, async move {
+                    // For a sender that waits longer than it said.
+                    let reply = Reply::Failed("its time had passed".to_owned());
+                    shard.reply(from, group, id, reply).await;
+                });
+            }
             ShardMessage::Reply(id, reply) => self.inner.calls.replied(id, reply),
             ShardMessage::Cancel(id) => {
                 self.inner.cancelled.borrow_mut().insert((from, id));

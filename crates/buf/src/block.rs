@@ -1,8 +1,9 @@
 //! One aligned allocation and its way home. The only module of this crate with `unsafe` allocation.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_queue::SegQueue;
 
@@ -16,6 +17,8 @@ pub(crate) struct Home {
     /// Blocks whose last view is gone. Bounded by the pool's limit: every block in it was
     /// counted when it was handed out and is still counted until collected.
     pub(crate) returned: SegQueue<Memory>,
+    /// Bytes that were copied into chunks and buffers of the pool.
+    pub(crate) copied: AtomicU64,
 }
 
 /// An owned, page-aligned allocation. Its bytes are reached through [`Memory::start`] only.
@@ -23,6 +26,10 @@ pub(crate) struct Home {
 pub(crate) struct Memory {
     start: NonNull<u8>,
     layout: Layout,
+    /// The first bytes that were ever written; the rest may not be looked at.
+    initialised: usize,
+    /// The first bytes that are handed out and charged: at most `initialised`.
+    charged: usize,
 }
 
 // SAFETY: `Memory` owns its allocation exclusively, like a `Box<[u8]>`.
@@ -41,14 +48,46 @@ impl Memory {
         #[expect(unsafe_code, reason = "page alignment needs the allocator directly")]
         let start = unsafe { alloc_zeroed(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
-        Memory { start, layout }
+        Memory { start, layout, initialised: capacity, charged: capacity }
+    }
+
+    /// Addresses for `most` bytes, none of which is charged or touched yet. `None` if the system
+    /// refuses. `most` must be a positive multiple of [`PAGE`].
+    pub(crate) fn addresses(most: usize) -> Option<Memory> {
+        assert!(most > 0 && most.is_multiple_of(PAGE), "capacity {most} is not pages");
+        let layout = Layout::from_size_align(most, PAGE).ok()?;
+        // SAFETY: `layout` has a size above zero.
+        #[expect(unsafe_code, reason = "page alignment needs the allocator directly")]
+        let start = unsafe { alloc(layout) };
+        Some(Memory { start: NonNull::new(start)?, layout, initialised: 0, charged: 0 })
+    }
+
+    /// Charges the first `to` bytes, whatever was charged, and initialises what was not.
+    pub(crate) fn charge(&mut self, to: usize) {
+        assert!(to <= self.layout.size(), "growth to {to} beyond {}", self.layout.size());
+        if let Some(new @ 1..) = to.checked_sub(self.initialised) {
+            // SAFETY: `[initialised, to)` is inside the allocation, and `&mut self` makes this the
+            // only access.
+            #[expect(unsafe_code, reason = "initialises memory that was never touched")]
+            unsafe {
+                self.start.as_ptr().add(self.initialised).write_bytes(0, new);
+            }
+            self.initialised = to;
+        }
+        self.charged = to;
     }
 
     pub(crate) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
 
+    /// Bytes that may be used.
     pub(crate) fn capacity(&self) -> usize {
+        self.charged
+    }
+
+    /// Bytes that may be charged in place.
+    pub(crate) fn most(&self) -> usize {
         self.layout.size()
     }
 }
@@ -85,6 +124,24 @@ impl Block {
 
     pub(crate) fn capacity(&self) -> usize {
         self.memory().capacity()
+    }
+
+    pub(crate) fn most(&self) -> usize {
+        self.memory().most()
+    }
+
+    pub(crate) fn charge(&mut self, to: usize) {
+        self.memory.as_mut().expect("memory leaves only in drop").charge(to);
+    }
+
+    /// Remembers that so many bytes were copied into it.
+    pub(crate) fn count_copy(&self, bytes: usize) {
+        self.home.copied.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether this block is of that pool.
+    pub(crate) fn is_of(&self, home: &Arc<Home>) -> bool {
+        Arc::ptr_eq(&self.home, home)
     }
 
     pub(crate) fn origin(&self) -> u16 {

@@ -23,6 +23,16 @@ impl Buffer {
         self.block.capacity()
     }
 
+    /// Bytes to which [`crate::Pool::grow`] can bring the buffer; its capacity if it cannot grow.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.block.most()
+    }
+
+    pub(crate) fn block_mut(&mut self) -> &mut Block {
+        &mut self.block
+    }
+
     /// All bytes of the buffer.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {
@@ -42,6 +52,20 @@ impl Buffer {
         unsafe {
             std::slice::from_raw_parts_mut(self.block.start(), self.block.capacity())
         }
+    }
+
+    /// Copies `bytes` in, to `at` and behind.
+    ///
+    /// # Panics
+    /// If they do not fit.
+    pub fn copy_in(&mut self, at: usize, bytes: &[u8]) {
+        self.as_mut_slice()[at..at + bytes.len()].copy_from_slice(bytes);
+        self.note_copy(bytes.len());
+    }
+
+    /// Counts `bytes` that were copied in through [`as_mut_slice`](Buffer::as_mut_slice).
+    pub fn note_copy(&self, bytes: usize) {
+        self.block.count_copy(bytes);
     }
 
     /// Gives up writing for good: a view of the first `len` bytes.

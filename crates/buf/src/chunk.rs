@@ -63,6 +63,7 @@ impl Chunk {
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.block.start().add(at), bytes.len());
         }
+        self.block.count_copy(bytes.len());
         self.len += bytes.len();
         Some(at..self.len)
     }

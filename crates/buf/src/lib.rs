@@ -8,7 +8,7 @@ mod sealed;
 
 pub use buffer::Buffer;
 pub use chunk::Chunk;
-pub use pool::{OverBudget, Pool};
+pub use pool::{Charge, OverBudget, Pool};
 pub use sealed::Sealed;
 
 /// Alignment of every block, and the unit of direct I/O, in bytes.

@@ -17,7 +17,8 @@ pub use error_code::ErrorCode;
 pub use fetch_rope::FetchAnswer;
 pub use frame::{FrameLimits, FrameRefusal, Verdict};
 pub use request::{
-    Malformed, Refusal, Request, RequestBody, RequestHeader, decode, encode_request,
+    Malformed, Measured, Refusal, Request, RequestBody, RequestHeader, decode, encode_request,
+    measure,
 };
 pub use response::{
     DecodeError, EncodeError, ResponseBody, decode_response, encode, response_correlation_id,

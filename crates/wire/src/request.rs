@@ -22,7 +22,8 @@ pub struct Request {
     /// What is asked.
     pub body: RequestBody,
     /// Memory that the decoded form takes besides the frame, in bytes, estimated from above: what a
-    /// ledger charges for the request on top of the frame. At most 16 MiB and a little.
+    /// ledger charges for the request on top of the frame. At most 16 MiB and a little; as much as
+    /// the frame again if a string in it is not UTF-8.
     pub footprint_bytes: usize,
 }
 
@@ -98,7 +99,66 @@ impl From<Malformed> for Refusal {
     }
 }
 
-/// Decodes a frame (without its length). Bytes behind the body are ignored, as Kafka ignores them.
+/// A frame whose header was read and whose body was measured, before memory is taken for its decoded
+/// form.
+#[derive(Debug)]
+pub struct Measured {
+    header: RequestHeader,
+    body: Bytes,
+    footprint_bytes: usize,
+    is_damaged: bool,
+}
+
+impl Measured {
+    /// What the request begins with.
+    #[must_use]
+    pub fn header(&self) -> &RequestHeader {
+        &self.header
+    }
+
+    /// Memory that [`decode`](Measured::decode) takes: [`Request::footprint_bytes`].
+    #[must_use]
+    pub fn footprint_bytes(&self) -> usize {
+        self.footprint_bytes
+    }
+
+    /// The request.
+    ///
+    /// # Errors
+    /// The body does not follow its schema where only decoding it shows that.
+    pub fn decode(self) -> Result<Request, Refusal> {
+        let Measured { header, mut body, footprint_bytes, is_damaged } = self;
+        let (key, version) = (header.key, header.version);
+        if is_damaged {
+            body = shape::mend(shape::of(key), version, key.is_flexible(version), &body).into();
+        }
+        let body = RequestBody::read(key, version, &mut body)
+            .map_err(|error| Malformed::Body { key, version, why: error.to_string() })?
+            .expect("every request body has a generated struct");
+        Ok(Request { header, body: normal(version, body), footprint_bytes })
+    }
+}
+
+/// Reads the header of a frame (without its length) and walks its body.
+///
+/// # Errors
+/// See [`Refusal`]. No bytes make it panic, and it takes memory for the client id only. Refuses a
+/// body that would take more than 16 MiB decoded.
+pub fn measure(frame: Sealed) -> Result<Measured, Refusal> {
+    let mut bytes = frame.into_bytes();
+    let header = decode_header(&mut bytes)?;
+    let (key, version) = (header.key, header.version);
+    let walked = shape::walk(shape::of(key), version, key.is_flexible(version), &bytes)
+        .map_err(|error| Malformed::Body { key, version, why: error.to_string() })?;
+    let client_id = header.client_id.as_ref().map_or(0, String::len);
+    let copy = if walked.is_damaged { bytes.len() } else { 0 };
+    let footprint_bytes = size_of::<Request>() + client_id + walked.footprint_bytes + copy;
+    let is_damaged = walked.is_damaged;
+    Ok(Measured { header, body: bytes, footprint_bytes, is_damaged })
+}
+
+/// Decodes a frame (without its length). Strings that are not UTF-8 have question marks where they
+/// are not, so that a name that Kafka would find wrong is found wrong here. Bytes behind the body are ignored, as Kafka ignores them.
 ///
 /// An empty topic list of Metadata version 0 means every topic; it is given as `topics: None`, as
 /// in later versions.
@@ -107,18 +167,7 @@ impl From<Malformed> for Refusal {
 /// See [`Refusal`]. No bytes make it panic. It takes no memory for a length that the frame cannot
 /// hold, and refuses a body that would take more than 16 MiB decoded.
 pub fn decode(frame: Sealed) -> Result<Request, Refusal> {
-    let mut bytes = frame.into_bytes();
-    let header = decode_header(&mut bytes)?;
-    let (key, version) = (header.key, header.version);
-    let malformed = |why: String| Malformed::Body { key, version, why };
-    let walked = shape::walk(shape::of(key), version, key.is_flexible(version), &bytes);
-    let footprint = walked.map_err(|error| malformed(error.to_string()))?;
-    let body = RequestBody::read(key, version, &mut bytes)
-        .map_err(|error| malformed(error.to_string()))?
-        .expect("every request body has a generated struct");
-    let client_id = header.client_id.as_ref().map_or(0, String::len);
-    let footprint_bytes = size_of::<Request>() + client_id + footprint;
-    Ok(Request { header, body: normal(version, body), footprint_bytes })
+    measure(frame)?.decode()
 }
 
 /// One meaning, one form, whatever the version.

@@ -3,7 +3,7 @@
 //! A walk takes no memory. It refuses what is cut short, a null where the schema has none, and a
 //! body whose decoded form would be far larger than its bytes (a few bytes on the wire can stand
 //! for a struct of a hundred), and says how much memory the decoded form takes. The decoder behind
-//! it may then trust every count. Meaning and text encoding are left to the decoder.
+//! it may then trust every count. Meaning is left to the decoder.
 
 mod tables;
 
@@ -88,19 +88,37 @@ pub(crate) enum ShapeError {
     Footprint,
 }
 
+/// What a walk found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// The memory, in bytes, that the decoded form takes besides the outermost struct, estimated
+    /// from above.
+    pub(crate) footprint_bytes: usize,
+    /// Whether a string is not UTF-8. The decoder refuses those: [`mend`] first.
+    pub(crate) is_damaged: bool,
+}
+
 /// Walks the body at the start of `bytes`.
-///
-/// Returns the memory, in bytes, that its decoded form takes besides the outermost struct,
-/// estimated from above.
 pub(crate) fn walk(
     of: &Struct,
     version: i16,
     flexible: bool,
     bytes: &[u8],
-) -> Result<usize, ShapeError> {
-    let mut walk = Walk { bytes, version, flexible, footprint_bytes: 0 };
+) -> Result<Walked, ShapeError> {
+    let mut walk =
+        Walk { bytes, version, flexible, footprint_bytes: 0, is_damaged: false, mended: None };
     walk.whole(of)?;
-    Ok(walk.footprint_bytes)
+    Ok(Walked { footprint_bytes: walk.footprint_bytes, is_damaged: walk.is_damaged })
+}
+
+/// A copy of the body at the start of `bytes`, which was walked, in which each byte of a string
+/// that is not UTF-8 is a question mark. Kafka reads U+FFFD there; a question mark is as wrong in a
+/// name and leaves every length as it is.
+pub(crate) fn mend(of: &Struct, version: i16, flexible: bool, bytes: &[u8]) -> Vec<u8> {
+    let mended = Some((bytes.as_ptr().addr(), bytes.to_vec()));
+    let mut walk = Walk { bytes, version, flexible, footprint_bytes: 0, is_damaged: false, mended };
+    walk.whole(of).expect("it was walked before");
+    walk.mended.expect("it was given").1
 }
 
 struct Walk<'a> {
@@ -109,6 +127,9 @@ struct Walk<'a> {
     version: i16,
     flexible: bool,
     footprint_bytes: usize,
+    is_damaged: bool,
+    /// Where the body begins, and the copy that is mended.
+    mended: Option<(usize, Vec<u8>)>,
 }
 
 impl<'a> Walk<'a> {
@@ -186,9 +207,27 @@ impl<'a> Walk<'a> {
             usize::try_from(i16::from_be_bytes(*self.chunk()?)).ok()
         };
         match len {
-            Some(len) => self.skip(len),
+            Some(len) => {
+                let text = self.take(len)?;
+                if std::str::from_utf8(text).is_err() {
+                    self.damaged(text);
+                }
+                Ok(())
+            }
             None if nullable => Ok(()),
             None => Err(ShapeError::Null),
+        }
+    }
+
+    /// A string that is not UTF-8.
+    fn damaged(&mut self, text: &[u8]) {
+        self.is_damaged = true;
+        let Some((begin, mended)) = &mut self.mended else { return };
+        let mut at = text.as_ptr().addr() - *begin;
+        for chunk in text.utf8_chunks() {
+            at += chunk.valid().len();
+            mended[at..at + chunk.invalid().len()].fill(b'?');
+            at += chunk.invalid().len();
         }
     }
 

@@ -85,6 +85,19 @@ impl Line {
         Ok(Heard::Answer(i32::from_be_bytes(*id), body.to_vec()))
     }
 
+    /// Whether the broker has closed the connection; what it answered meanwhile is lost.
+    pub fn is_closed(&mut self) -> bool {
+        if self.stream.set_nonblocking(true).is_err() {
+            return true;
+        }
+        let read = self.stream.read(&mut [0; 1024]);
+        let open = match read {
+            Ok(bytes) => 0 < bytes,
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+        };
+        !open || self.stream.set_nonblocking(false).is_err()
+    }
+
     /// Fills `bytes`; `false` at the end of the connection.
     fn fill(&mut self, bytes: &mut [u8]) -> Outcome<bool> {
         match self.stream.read_exact(bytes) {

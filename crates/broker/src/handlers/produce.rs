@@ -7,7 +7,7 @@ use std::future::Future;
 use env::sync::{Receiver, all};
 use env::{Group, ShardId};
 use metadata::Image;
-use record::{Refusal, Rules, TopicPartition, validate};
+use record::{Refusal, Rules, TopicPartition};
 use wire::ErrorCode;
 use wire::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use wire::messages::produce_response::{
@@ -69,7 +69,7 @@ impl<E: World> Shard<E> {
             slots: Vec::new(),
         };
         let parts =
-            self.validate_all(&mut work, acks.is_none(), request.transactional_id.is_some());
+            self.validate_all(&mut work, acks.is_none(), request.transactional_id.is_some()).await;
         let waits = self.hand_over(parts, work.acks, timeout_ms).await;
         let shard = self.clone();
         async move {
@@ -84,7 +84,7 @@ impl<E: World> Shard<E> {
     }
 
     /// Checks every batch; what is good comes back by owner, the rest has its outcome.
-    fn validate_all(
+    async fn validate_all(
         &self,
         work: &mut Request,
         bad_acks: bool,
@@ -103,7 +103,7 @@ impl<E: World> Shard<E> {
                     (_, _, true) => Err(Outcome::Failed(failure(ErrorCode::InvalidTxnState))),
                     (Ok(found), ..) => {
                         let rules = rules.as_ref().expect("a found topic has rules");
-                        self.check(slot, found, partition, rules)
+                        self.check(slot, found, partition, rules).await
                     }
                 };
                 let outcome = match checked {
@@ -120,7 +120,7 @@ impl<E: World> Shard<E> {
         by_owner
     }
 
-    fn check(
+    async fn check(
         &self,
         slot: usize,
         found: &names::Found,
@@ -131,7 +131,11 @@ impl<E: World> Shard<E> {
             return Err(Outcome::Failed(failure(ErrorCode::UnknownTopicOrPartition)));
         }
         let batch = data.records.clone().unwrap_or_default();
-        let checked = validate(&batch, rules, self.env().wall_ms())
+        let checked = self
+            .validate_in_budget(&batch, rules)
+            .await
+            // Retriable: by then memory is free again.
+            .map_err(|_| Outcome::Failed(failure(ErrorCode::RequestTimedOut)))?
             .map_err(|refusal| Outcome::Refused(Box::new(refusal)))?;
         let partition = TopicPartition { topic: found.id, partition: data.index };
         Ok(ProducePart { slot, partition, batch, checked })

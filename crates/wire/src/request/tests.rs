@@ -248,3 +248,35 @@ fn a_request_that_its_version_cannot_say_is_not_encoded() {
     assert!(matches!(refused, EncodeError::OverBudget(_)), "{refused:?}");
     drop(kept);
 }
+
+/// Kafka reads U+FFFD for what is not UTF-8 (`Readable.readString`) and answers that the name is
+/// not valid; nothing ends.
+#[test]
+fn what_is_not_utf8_in_a_name_becomes_a_character_that_no_name_has() {
+    for (version, body) in [
+        (4, &b"\0\0\0\x02\0\x04a\xff\xc3b\0\x02ok\x01"[..]),
+        (9, &b"\x03\x05a\xff\xc3b\0\x03ok\0\x01\0\0\0"[..]),
+    ] {
+        let measured = measure(frame(3, version, None, body)).unwrap();
+        assert!(body.len() < measured.footprint_bytes(), "the copy counts");
+        let RequestBody::Metadata(found) = measured.decode().unwrap().body else {
+            panic!("another request");
+        };
+        let names: Vec<_> = found.topics.into_iter().flatten().map(|topic| topic.name).collect();
+        assert_eq!(names, [Some(string("a??b")), Some(string("ok"))], "version {version}");
+    }
+}
+
+#[test]
+fn a_damaged_name_leaves_the_records_as_they_were() {
+    let records = [0xff; 40];
+    let mut body = b"\xff\xff\xff\xff\0\0\0\x01\0\0\0\x01\0\x02\xffx\0\0\0\x01\0\0\0\0".to_vec();
+    body.extend(40_i32.to_be_bytes());
+    body.extend(records);
+    let RequestBody::Produce(found) = decode(frame(0, 7, None, &body)).unwrap().body else {
+        panic!("another request");
+    };
+    let topic = &found.topic_data[0];
+    assert_eq!(topic.name, string("?x"));
+    assert_eq!(topic.partition_data[0].records.as_deref(), Some(&records[..]));
+}

@@ -9,7 +9,7 @@ use crate::api::{ADVERTISED, ApiKey};
 use crate::body::RequestBody;
 
 fn walk_body(key: ApiKey, version: i16, bytes: &[u8]) -> Result<usize, ShapeError> {
-    walk(of(key), version, key.is_flexible(version), bytes)
+    walk(of(key), version, key.is_flexible(version), bytes).map(|walked| walked.footprint_bytes)
 }
 
 fn every_version() -> impl Iterator<Item = (ApiKey, i16)> {
