@@ -1,0 +1,4 @@
+//! Kafka's requests to the release binary (`EVENKEEL_BIN`, else `release/evenkeel` of the target
+//! directory), each with one shard and with two.
+
+mod idempotence;
