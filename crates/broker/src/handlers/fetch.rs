@@ -315,10 +315,12 @@ fn within_budget(call: &FetchCall, fetched: Vec<Fetched>) -> Vec<Fetched> {
     let mut left = call.max_bytes;
     let mut any = false;
     let mut kept = Vec::with_capacity(call.wanted.len());
-    for (id, _) in &call.wanted {
+    for (id, wanted) in &call.wanted {
         let Some(mut one) = by_id.remove(id) else { continue };
         let bytes = one.len_bytes();
-        if left < bytes && any {
+        // Only the very first batch may exceed a budget, and each owner believed that it had it.
+        let most = left.min(usize::try_from(wanted.max_bytes.max(0)).unwrap_or(0));
+        if most < bytes && any {
             one.records.clear();
         } else {
             left = left.saturating_sub(bytes);
