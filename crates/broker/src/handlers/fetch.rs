@@ -13,6 +13,7 @@ use wire::messages::fetch_response::EpochEndOffset;
 use wire::messages::{FetchRequestData, KafkaUuid, string, uuid};
 
 use crate::fetch_session::{Asked, Plan, SessionPlace, SessionRefusal, Told, Wanted};
+use crate::handlers::fetch_codecs::{FIRST_WITH_ZSTD, hold_zstd};
 use crate::message::{Call, FetchCall, Fetched, Reply};
 use crate::names;
 use crate::shard::{Shard, World};
@@ -67,7 +68,13 @@ impl<E: World> Shard<E> {
             max_wait_ms: if at_once { 0 } else { request.max_wait_ms.max(0).unsigned_abs() },
             committed_only: work.committed_only,
         };
-        let fetched = self.fetch_anywhere(call).await;
+        let mut fetched = self.fetch_anywhere(call).await;
+        if version < FIRST_WITH_ZSTD {
+            for one in fetched.iter_mut().filter(|one| hold_zstd(&one.records)) {
+                one.code = ErrorCode::UnsupportedCompressionType;
+                one.records.clear();
+            }
+        }
         self.fetch_answer(work, fetched)
     }
 
