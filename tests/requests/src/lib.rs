@@ -10,9 +10,11 @@ pub mod error;
 mod message;
 mod read_back;
 mod site;
+mod verdict;
 
 pub use batch::{Batch, Codec, now_ms};
 pub use client::{Client, Heard};
 pub use message::{Answer, Ask, Bytes, KafkaString, KafkaUuid, m, text};
 pub use read_back::{Record, Stored, read_back};
 pub use site::{Site, Topic, everywhere, everywhere_with};
+pub use verdict::{holds, same};

@@ -1,6 +1,6 @@
 //! Idempotent producers: duplicates, gaps and epochs, also after a restart.
 
-use evenkeel_requests::{Batch, Client, Site, Topic, error, everywhere, m, text};
+use evenkeel_requests::{Batch, Client, Site, Topic, error, everywhere, m, same, text};
 use kit::{Failure, Outcome};
 use m::init_producer_id_request::InitProducerIdRequestData;
 
@@ -79,13 +79,6 @@ impl Producer {
         }
         Ok(())
     }
-}
-
-fn same<T: PartialEq + std::fmt::Debug>(found: T, wanted: T, what: &str) -> Outcome<()> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(Failure::new(format!("{what}: {found:?}, not {wanted:?}")))
 }
 
 #[test]

@@ -1,4 +1,6 @@
 //! Kafka's requests to the release binary (`EVENKEEL_BIN`, else `release/evenkeel` of the target
 //! directory), each with one shard and with two.
 
+mod budgets;
 mod idempotence;
+mod sessions;
