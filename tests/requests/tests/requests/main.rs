@@ -3,4 +3,8 @@
 
 mod budgets;
 mod idempotence;
+mod keys_cluster;
+mod keys_configs;
+mod keys_data;
+mod keys_topics;
 mod sessions;
