@@ -8,3 +8,4 @@ mod keys_configs;
 mod keys_data;
 mod keys_topics;
 mod sessions;
+mod traps;
