@@ -1,6 +1,7 @@
 //! Kafka's requests to the release binary (`EVENKEEL_BIN`, else `release/evenkeel` of the target
 //! directory), each with one shard and with two.
 
+mod batches;
 mod budgets;
 mod idempotence;
 mod keys_cluster;
