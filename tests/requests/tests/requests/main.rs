@@ -3,7 +3,9 @@
 
 mod batches;
 mod budgets;
+mod configs;
 mod idempotence;
+mod keeping;
 mod keys_cluster;
 mod keys_configs;
 mod keys_data;
