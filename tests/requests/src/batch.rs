@@ -70,6 +70,21 @@ impl Codec {
     }
 }
 
+/// What a stream of Java's snappy library begins with: magic, version 1, compatible with 1.
+pub(crate) const XERIAL: [u8; 16] =
+    [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
+
+/// Snappy as Java frames it, in small blocks.
+fn xerial(bytes: &[u8]) -> Vec<u8> {
+    let mut framed = XERIAL.to_vec();
+    for block in bytes.chunks(1_000) {
+        let block = Codec::Snappy.compress(block);
+        framed.extend(i32::try_from(block.len()).expect("small").to_be_bytes());
+        framed.extend(block);
+    }
+    framed
+}
+
 /// The time now, in milliseconds as record batches have it.
 #[must_use]
 pub fn now_ms() -> i64 {
@@ -88,6 +103,8 @@ pub struct Batch {
     pub producer: (i64, i16, i32),
     /// Codec of the records.
     pub codec: Codec,
+    /// Snappy in Java's framing, not as one raw block.
+    pub xerial: bool,
     /// Flags beside the codec.
     pub flags: u16,
     /// Version.
@@ -105,6 +122,7 @@ impl Batch {
             timestamp_ms: now_ms(),
             producer: (-1, -1, -1),
             codec: Codec::None,
+            xerial: false,
             flags: 0,
             magic: 2,
             base_offset: 0,
@@ -152,7 +170,7 @@ impl Batch {
             records.extend(varint(i64::try_from(body.len()).expect("small")));
             records.extend(body);
         }
-        let records = self.codec.compress(&records);
+        let records = if self.xerial { xerial(&records) } else { self.codec.compress(&records) };
         let count = i32::try_from(self.values.len()).expect("small");
         let mut bytes = self.base_offset.to_be_bytes().to_vec();
         bytes.extend(i32::try_from(49 + records.len()).expect("below 2 GiB").to_be_bytes());

@@ -4,12 +4,10 @@ use std::io::Read;
 
 use kit::{Failure, Outcome};
 
-use crate::batch::{CHECKED_FROM, Codec};
+use crate::batch::{CHECKED_FROM, Codec, XERIAL};
 
 /// Length of a batch's header.
 const HEADER_BYTES: usize = 61;
-/// What Java's snappy streams begin with: magic, version 1, compatible with 1.
-const XERIAL: [u8; 16] = [0x82, b'S', b'N', b'A', b'P', b'P', b'Y', 0, 0, 0, 0, 1, 0, 0, 0, 1];
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]

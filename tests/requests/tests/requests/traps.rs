@@ -6,7 +6,7 @@ use evenkeel_requests::{
     Answer, Ask, Batch, Codec, Heard, Topic, error, everywhere, holds, m, now_ms, read_back, same,
     text,
 };
-use kit::{Failure, Outcome};
+use kit::Failure;
 use m::api_versions_request::ApiVersionsRequestData;
 use m::api_versions_response::ApiVersionsResponseData;
 use m::fetch_request::FetchRequestData;
@@ -280,7 +280,7 @@ fn zstd_is_kept_from_clients_that_cannot_read_it() {
 }
 
 #[test]
-fn every_codec_is_taken_and_given_back_as_it_came() -> Outcome<()> {
+fn every_codec_is_taken_and_given_back_as_it_came() {
     everywhere(|site| {
         let topic = site.topic("t", &[])?;
         let mut client = site.client()?;
@@ -298,5 +298,29 @@ fn every_codec_is_taken_and_given_back_as_it_came() -> Outcome<()> {
         }
         Ok(())
     });
-    Ok(())
+}
+
+#[test]
+fn snappy_is_read_raw_and_in_javas_framing() {
+    everywhere(|site| {
+        let plain = site.topic("plain", &[])?;
+        let gzip = site.topic("gzip", &[("compression.type", "gzip")])?;
+        let mut client = site.client()?;
+        let values = ["x".repeat(5_000), "y".repeat(700)];
+        for partition in [0, 1] {
+            for xerial in [false, true] {
+                let batch = Batch::of(&values).squeezed(Codec::Snappy);
+                let batch = Batch { xerial, ..batch };
+                for (topic, codec) in [(&plain, Codec::Snappy), (&gzip, Codec::Gzip)] {
+                    let base = client.append(topic, partition, &batch)?;
+                    let read = client.stored(topic, partition, base)?;
+                    let framed = xerial && codec == Codec::Snappy;
+                    let what = format!("{}, in Java's framing: {xerial}", topic.name);
+                    same((read[0].codec, read[0].xerial), (codec, framed), &what)?;
+                    same(read[0].values(), &values[..], &what)?;
+                }
+            }
+        }
+        Ok(())
+    });
 }
