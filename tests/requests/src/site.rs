@@ -5,6 +5,9 @@ use kit::{Broker, BrokerOptions, Failure, Kind, Outcome};
 use crate::message::{Bytes, KafkaUuid, m, text};
 use crate::{Batch, Client, Stored, error, read_back};
 use m::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequestData};
+use m::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsRequestData, DeleteRecordsTopic,
+};
 use m::fetch_request::{FetchPartition, FetchRequestData, FetchTopic};
 use m::fetch_response::PartitionData;
 use m::incremental_alter_configs_request::{
@@ -274,6 +277,34 @@ impl Client {
             };
             next = last.offset + 1;
             all.extend(more);
+        }
+    }
+
+    /// DeleteRecords of one partition up to this offset, version 2; gives the new start.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub fn delete_to(&mut self, topic: &Topic, partition: i32, offset: i64) -> Outcome<i64> {
+        let one = DeleteRecordsPartition {
+            partition_index: partition,
+            offset,
+            ..DeleteRecordsPartition::default()
+        };
+        let one = DeleteRecordsTopic {
+            name: text(&topic.name),
+            partitions: vec![one],
+            ..DeleteRecordsTopic::default()
+        };
+        let request = DeleteRecordsRequestData {
+            topics: vec![one],
+            timeout_ms: 10_000,
+            ..DeleteRecordsRequestData::default()
+        };
+        let answer = self.ask(2, &request)?;
+        let part = answer.topics.first().and_then(|topic| topic.partitions.first());
+        match part {
+            Some(part) if part.error_code == error::NONE => Ok(part.low_watermark),
+            other => Err(Failure::new(format!("DeleteRecords answered {other:?}"))),
         }
     }
 

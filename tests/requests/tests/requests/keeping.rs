@@ -125,6 +125,41 @@ fn a_segment_ends_when_its_index_is_full() {
     });
 }
 
+#[test]
+fn a_start_that_was_moved_stays_moved() {
+    everywhere(|site| {
+        let small = site.topic("small", &[])?;
+        let large = site.topic("large", &[SEGMENT_BYTES])?;
+        let all = site.topic("all", &[SEGMENT_BYTES])?;
+        fill(site, &large, 5, now_ms())?;
+        fill(site, &all, 5, now_ms())?;
+        let mut client = site.client()?;
+        for partition in PARTITIONS {
+            client.append(&small, partition, &Batch::of(&["a", "b", "c"]))?;
+            for (topic, to, start) in [(&small, 2, 2), (&large, 3, 3), (&all, -1, 5)] {
+                same(client.delete_to(topic, partition, to)?, start, &topic.name)?;
+            }
+        }
+        for kill in [true, false, true] {
+            if kill {
+                site.broker.kill()?
+            } else {
+                site.broker.stop()?
+            }
+            site.broker.restart()?;
+            let mut client = site.client()?;
+            for (topic, start) in [(&small, 2), (&large, 3), (&all, 5)] {
+                await_start(site, topic, start)?;
+                let below = client.fetch(topic, 1, start - 1)?.error_code;
+                same(below, error::OFFSET_OUT_OF_RANGE, &format!("below {}", topic.name))?;
+            }
+            same(client.stored(&large, 1, 3)?.len(), 2, "what is left of large")?;
+        }
+        let mut client = site.client()?;
+        same(client.append(&all, 0, &Batch::of(&["a"]))?, 5, "offsets go on")
+    });
+}
+
 /// Waits until both partitions begin at this offset.
 fn await_start(site: &Site, topic: &Topic, wanted: i64) -> Outcome<()> {
     let asked = Instant::now();

@@ -1,10 +1,10 @@
 //! Fetch sessions (KIP-227): create, incremental, forget, close, wrong epochs, and a full cache.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use evenkeel_requests::{
-    Batch, Client, KafkaUuid, Site, Topic, error, everywhere, m, read_back, same, text,
+    Batch, Client, KafkaUuid, Site, Topic, error, everywhere, holds, m, read_back, same, text,
 };
 use kit::Outcome;
 use m::create_partitions_request::{CreatePartitionsRequestData, CreatePartitionsTopic};
@@ -230,6 +230,31 @@ fn a_partition_that_comes_later_is_told_when_it_is_there() {
             consumer.expect(NOTHING, &[(2, 0, 2)], "a partition that came later")?;
         }
         Ok(())
+    });
+}
+
+#[test]
+fn an_unknown_partition_is_told_at_once_and_then_does_not_keep_the_others_from_waiting() {
+    everywhere(|site| {
+        let topic = site.topic("t", &[])?;
+        let mut client = site.client()?;
+        let mut request = topic.fetch(12, &[(0, 0), (1, 0), (7, 0)]);
+        (request.session_epoch, request.max_wait_ms) = (0, 5_000);
+        let asked = Instant::now();
+        let first = client.ask(12, &request)?;
+        let waited = asked.elapsed();
+        holds(waited < Duration::from_secs(4), waited, "the first answer comes at once")?;
+        request.topics.clear();
+        (request.session_id, request.session_epoch) = (first.session_id, 1);
+        request.max_wait_ms = 300;
+        let asked = Instant::now();
+        let second = client.ask(12, &request)?;
+        let waited = asked.elapsed();
+        holds(Duration::from_millis(290) <= waited, waited, "the second answer waits")?;
+        let parts = &second.responses[0].partitions;
+        let told: Vec<_> =
+            parts.iter().map(|part| (part.partition_index, part.error_code)).collect();
+        same(told, [(7, error::UNKNOWN_TOPIC_OR_PARTITION)], "what it tells")
     });
 }
 
