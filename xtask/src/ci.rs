@@ -15,7 +15,8 @@ use crate::tidy;
 #[command(after_help = "\
 Steps: fmt, tidy, clippy, doc, test, release, clients, hardship. `clients` runs the rdkafka
 scenarios of tests/conformance against the release binary with one and with two shards, `hardship`
-kills the binary under producers (tests/crash) and sends it what no client should (tests/hostile).
+kills the binary under producers (tests/crash), asks it every request in every version
+(tests/requests), and sends it what no client should (tests/hostile).
 
 Examples:
   cargo xtask ci
@@ -89,7 +90,8 @@ fn doc(root: &Path) -> Outcome<()> {
 }
 
 /// Test packages that need the release binary; `clients` and `hardship` run them.
-const BLACK_BOX: [&str; 3] = ["evenkeel-conformance", "evenkeel-crash-tests", "evenkeel-hostile"];
+const BLACK_BOX: [&str; 4] =
+    ["evenkeel-conformance", "evenkeel-crash-tests", "evenkeel-hostile", "evenkeel-requests"];
 
 /// Everything but what needs the release binary.
 fn test(root: &Path) -> Outcome<()> {
@@ -103,7 +105,7 @@ fn clients(root: &Path) -> Outcome<()> {
 }
 
 fn hardship(root: &Path) -> Outcome<()> {
-    black_box(root, &["evenkeel-crash-tests", "evenkeel-hostile"])
+    black_box(root, &["evenkeel-requests", "evenkeel-crash-tests", "evenkeel-hostile"])
 }
 
 fn black_box(root: &Path, packages: &[&str]) -> Outcome<()> {

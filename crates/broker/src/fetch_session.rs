@@ -1,12 +1,14 @@
 //! Incremental fetch sessions (KIP-227): what a consumer fetches, remembered so that it need not
 //! say it again, and what it was told, so that it need not hear it again. Pure.
 //!
+//! Partitions are remembered as the consumer named them: it does not repeat those that were not there when it
+//! asked, or whose topic was made again under the same name.
+//!
 //! Rules: Kafka's `FetchSession` and `FetchManager`. Session id 0 with epoch 0 asks for a new session, epoch
 //! -1 for a full answer without one. Epochs count the requests of a session from 1 and wrap to 1.
 
 use std::collections::BTreeMap;
-
-use record::TopicPartition;
+use std::rc::Rc;
 
 /// Sessions kept on one shard (Kafka: `max.incremental.fetch.session.cache.slots`, 1000 for a broker).
 pub const SESSIONS_MAX: usize = 1_000;
@@ -20,6 +22,17 @@ const EVICTABLE_AFTER_MS: u64 = 120_000;
 
 /// The epoch that ends a session, or asks for none.
 const FINAL_EPOCH: i32 = -1;
+
+/// A partition as a consumer names it, whether it exists or not.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// Name of its topic; empty when it is named by id.
+    pub topic: Rc<str>,
+    /// Id of its topic; zero when it is named by name.
+    pub topic_id: [u8; 16],
+    /// Its index.
+    pub partition: i32,
+}
 
 /// What a consumer asks of one partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +73,7 @@ pub struct SessionPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
     /// Everything asked for, without a session.
-    Full(Vec<(TopicPartition, Wanted)>),
+    Full(Vec<(Asked, Wanted)>),
     /// As session `id`: all its partitions; with `incremental` only changes are told.
     Session {
         /// The session.
@@ -68,7 +81,7 @@ pub enum Plan {
         /// Whether partitions without news are left out.
         incremental: bool,
         /// Every partition of the session, in the order in which they are served.
-        wanted: Vec<(TopicPartition, Wanted)>,
+        wanted: Vec<(Asked, Wanted)>,
     },
 }
 
@@ -88,8 +101,8 @@ struct Session {
     epoch: i32,
     used_ms: u64,
     /// In the order of serving: a partition that brought data moves behind the others.
-    order: Vec<TopicPartition>,
-    partitions: BTreeMap<TopicPartition, (Wanted, Option<Told>)>,
+    order: Vec<Asked>,
+    partitions: BTreeMap<Asked, (Wanted, Option<Told>)>,
 }
 
 /// All sessions of one shard.
@@ -117,8 +130,8 @@ impl Sessions {
     pub fn begin(
         &mut self,
         place: SessionPlace,
-        added: Vec<(TopicPartition, Wanted)>,
-        forgotten: &[TopicPartition],
+        added: Vec<(Asked, Wanted)>,
+        forgotten: &[Asked],
         fresh_id: i32,
         now_ms: u64,
     ) -> Result<Plan, SessionRefusal> {
@@ -140,8 +153,8 @@ impl Sessions {
             match session.partitions.get_mut(&partition) {
                 Some(known) => known.0 = wanted,
                 None => {
+                    session.order.push(partition.clone());
                     session.partitions.insert(partition, (wanted, None));
-                    session.order.push(partition);
                 }
             }
         }
@@ -151,33 +164,34 @@ impl Sessions {
         let kept = &session.partitions;
         session.order.retain(|partition| kept.contains_key(partition));
         self.partitions = self.partitions + session.partitions.len() - before;
-        let wanted = session.order.iter().map(|id| (*id, session.partitions[id].0)).collect();
+        let wanted =
+            session.order.iter().map(|id| (id.clone(), session.partitions[id].0)).collect();
         Ok(Plan::Session { id: place.id, incremental: true, wanted })
     }
 
     /// Whether `told` of `partition` is news for session `id`, given whether records go with
     /// it; and remembers it as told. A partition that brings records is served last next time.
-    pub fn tell(&mut self, id: i32, partition: TopicPartition, told: Told, records: bool) -> bool {
+    pub fn tell(&mut self, id: i32, partition: &Asked, told: Told, records: bool) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else { return true };
-        let Some(known) = session.partitions.get_mut(&partition) else { return true };
+        let Some(known) = session.partitions.get_mut(partition) else { return true };
         let news = records || told.error || known.1 != Some(told);
         known.1 = Some(told);
-        if records && let Some(at) = session.order.iter().position(|other| *other == partition) {
+        if records && let Some(at) = session.order.iter().position(|other| other == partition) {
             let moved = session.order.remove(at);
             session.order.push(moved);
         }
         news
     }
 
-    fn create(&mut self, wanted: Vec<(TopicPartition, Wanted)>, id: i32, now_ms: u64) -> Plan {
+    fn create(&mut self, wanted: Vec<(Asked, Wanted)>, id: i32, now_ms: u64) -> Plan {
         let fits = self.partitions + wanted.len() <= SESSION_PARTITIONS_MAX;
         let taken = self.by_id.contains_key(&id) || id <= 0;
         if wanted.is_empty() || !fits || taken || !self.make_room(now_ms) {
             return Plan::Full(wanted);
         }
-        let order = wanted.iter().map(|(partition, _)| *partition).collect();
+        let order = wanted.iter().map(|(partition, _)| partition.clone()).collect();
         let partitions: BTreeMap<_, _> =
-            wanted.iter().map(|(partition, wanted)| (*partition, (*wanted, None))).collect();
+            wanted.iter().map(|(partition, wanted)| (partition.clone(), (*wanted, None))).collect();
         self.partitions += partitions.len();
         self.by_id.insert(id, Session { epoch: 1, used_ms: now_ms, order, partitions });
         Plan::Session { id, incremental: false, wanted }

@@ -7,7 +7,7 @@ use crate::error_code::ErrorCode;
 use crate::messages::api_versions_response::{
     ApiVersion, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use crate::messages::{ApiVersionsRequestData, ApiVersionsResponseData};
+use crate::messages::{ApiVersionsRequestData, ApiVersionsResponseData, KafkaString};
 
 /// The features that an answer to ApiVersions names.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,11 +44,29 @@ pub fn answer(
     }
     ApiVersionsResponseData {
         api_keys: ADVERTISED.iter().map(row).collect(),
-        supported_features: features.supported,
-        finalized_features: features.finalized,
+        supported_features: kept(features.supported, |feature| &feature.name),
+        finalized_features: kept(features.finalized, |feature| &feature.name),
         finalized_features_epoch: features.finalized_epoch,
         ..ApiVersionsResponseData::default()
     }
+}
+
+/// Features that are an empty promise without a request, and its key: EndTxn, ConsumerGroupHeartbeat,
+/// ShareFetch, StreamsGroupHeartbeat. A client that sees the feature counts on the request.
+const NEEDS: [(&str, i16); 4] = [
+    ("transaction.version", 26),
+    ("group.version", 68),
+    ("share.version", 78),
+    ("streams.version", 88),
+];
+
+/// The features whose requests are served.
+fn kept<F>(mut features: Vec<F>, name: impl Fn(&F) -> &KafkaString) -> Vec<F> {
+    features.retain(|feature| {
+        let needed = NEEDS.iter().find(|(known, _)| *known == name(feature).as_str());
+        needed.is_none_or(|(_, key)| ApiKey::from_code(*key).is_some())
+    });
+    features
 }
 
 /// The answer to a version that is not served, to be sent in the shape of version 0: the error and
@@ -120,6 +138,24 @@ mod tests {
         let answered = answer(3, &request, Features::default());
         assert_eq!(answered.error_code, 0);
         assert_eq!(answered.api_keys.len(), ADVERTISED.len());
+    }
+
+    #[test]
+    fn features_whose_requests_are_not_served_are_not_announced() {
+        let request = ApiVersionsRequestData::default();
+        let names = ["metadata.version", "transaction.version", "group.version", "share.version"];
+        let supported = |name| SupportedFeatureKey { name: string(name), ..Default::default() };
+        let finalized = |name| FinalizedFeatureKey { name: string(name), ..Default::default() };
+        let features = Features {
+            supported: names.map(supported).to_vec(),
+            finalized: names.map(finalized).to_vec(),
+            finalized_epoch: 7,
+        };
+        let answered = answer(0, &request, features);
+        let supported = answered.supported_features.iter().map(|one| one.name.as_str());
+        let finalized = answered.finalized_features.iter().map(|one| one.name.as_str());
+        assert_eq!(supported.collect::<Vec<_>>(), ["metadata.version"]);
+        assert_eq!(finalized.collect::<Vec<_>>(), ["metadata.version"]);
     }
 
     #[test]

@@ -52,6 +52,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests/load", &["tests/kit"]),
     ("tests/crash", &["tests/kit"]),
     ("tests/hostile", &["tests/kit"]),
+    ("tests/requests", &["tests/kit"]),
     ("tests/fuzz_corpus", FUZZED),
     ("tests/sim", SIMULATION),
     ("tests/reuse", &["crates/buf", "crates/env", "crates/record", "crates/segment"]),
@@ -130,7 +131,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["crates/evenkeel", "tests/conformance", "tests/load", "xtask"]),
     ("toml", &["crates/evenkeel", "xtask"]),
     ("serde", &["crates/evenkeel", "tests/load", "xtask"]),
-    ("kacrab-protocol", &["crates/wire"]),
+    ("kacrab-protocol", &["crates/wire", "tests/requests"]),
     ("rdkafka", &["tests/conformance", "tests/crash", "tests/load"]),
     ("anyhow", &[]),
 ];

@@ -1,10 +1,9 @@
 //! Tests of `fetch_session`.
 
 use super::*;
-use record::TopicId;
 
-fn tp(partition: i32) -> TopicPartition {
-    TopicPartition { topic: TopicId::from_bytes([7; 16]), partition }
+fn tp(partition: i32) -> Asked {
+    Asked { topic: "t".into(), topic_id: [0; 16], partition }
 }
 
 fn from(fetch_offset: i64) -> Wanted {
@@ -49,19 +48,19 @@ fn a_session_remembers_what_is_wanted() {
 #[test]
 fn only_news_is_told_twice() {
     let mut sessions = started();
-    assert!(sessions.tell(5, tp(0), told(3), false), "the first time");
-    assert!(!sessions.tell(5, tp(0), told(3), false));
-    assert!(sessions.tell(5, tp(0), told(4), false));
-    assert!(sessions.tell(5, tp(0), told(4), true), "records are news");
+    assert!(sessions.tell(5, &tp(0), told(3), false), "the first time");
+    assert!(!sessions.tell(5, &tp(0), told(3), false));
+    assert!(sessions.tell(5, &tp(0), told(4), false));
+    assert!(sessions.tell(5, &tp(0), told(4), true), "records are news");
     let error = Told { error: true, ..told(4) };
-    assert!(sessions.tell(5, tp(0), error, false));
-    assert!(sessions.tell(5, tp(0), error, false), "an error is told until it is over");
+    assert!(sessions.tell(5, &tp(0), error, false));
+    assert!(sessions.tell(5, &tp(0), error, false), "an error is told until it is over");
 }
 
 #[test]
 fn a_partition_that_brought_records_is_served_last() {
     let mut sessions = started();
-    sessions.tell(5, tp(0), told(3), true);
+    sessions.tell(5, &tp(0), told(3), true);
     let Plan::Session { wanted, .. } = sessions.begin(place(1), vec![], &[], 6, 0).unwrap() else {
         panic!("the session goes on");
     };

@@ -16,7 +16,7 @@ use wire::messages::metadata_response::{
 };
 use wire::messages::{
     DescribeClusterRequestData, DescribeClusterResponseData, DescribeTopicPartitionsRequestData,
-    DescribeTopicPartitionsResponseData, ListPartitionReassignmentsRequestData,
+    DescribeTopicPartitionsResponseData, KafkaString, ListPartitionReassignmentsRequestData,
     ListPartitionReassignmentsResponseData, MetadataRequestData, MetadataResponseData, string,
     uuid,
 };
@@ -61,7 +61,13 @@ impl<E: World> Shard<E> {
             Some(asked) => asked.iter().map(|one| self.metadata_of(&image, one)).collect(),
         };
         MetadataResponseData {
-            brokers: self.brokers_of(&image),
+            brokers: brokers(&image, |node_id, host, port, rack| MetadataResponseBroker {
+                node_id,
+                host,
+                port,
+                rack,
+                ..MetadataResponseBroker::default()
+            }),
             cluster_id: Some(string(&self.cluster_id())),
             controller_id: self.node_id(),
             topics,
@@ -94,18 +100,6 @@ impl<E: World> Shard<E> {
         }
     }
 
-    fn brokers_of(&self, image: &Image) -> Vec<MetadataResponseBroker> {
-        endpoints(image)
-            .map(|(node_id, host, port, rack)| MetadataResponseBroker {
-                node_id,
-                host: string(&host),
-                port,
-                rack: rack.map(|rack| string(&rack)),
-                ..MetadataResponseBroker::default()
-            })
-            .collect()
-    }
-
     pub(crate) fn node_id(&self) -> i32 {
         self.inner.identity.borrow().node_id
     }
@@ -135,15 +129,13 @@ impl<E: World> Shard<E> {
             endpoint_type: ENDPOINT_BROKERS,
             cluster_id: string(&self.cluster_id()),
             controller_id: self.node_id(),
-            brokers: endpoints(&image)
-                .map(|(broker_id, host, port, rack)| DescribeClusterBroker {
-                    broker_id,
-                    host: string(&host),
-                    port,
-                    rack: rack.map(|rack| string(&rack)),
-                    ..DescribeClusterBroker::default()
-                })
-                .collect(),
+            brokers: brokers(&image, |broker_id, host, port, rack| DescribeClusterBroker {
+                broker_id,
+                host,
+                port,
+                rack,
+                ..DescribeClusterBroker::default()
+            }),
             cluster_authorized_operations: OPERATIONS_UNKNOWN,
             ..DescribeClusterResponseData::default()
         }
@@ -209,11 +201,19 @@ fn missing_names(image: &Image, asked: &[MetadataRequestTopic]) -> Vec<String> {
         .collect()
 }
 
-fn endpoints(image: &Image) -> impl Iterator<Item = (i32, String, i32, Option<String>)> {
-    image.brokers().values().filter(|broker| !broker.fenced).filter_map(|broker| {
-        let endpoint = broker.endpoints.first()?;
-        Some((broker.id, endpoint.host.clone(), i32::from(endpoint.port), broker.rack.clone()))
-    })
+/// A row for each broker that serves: its id, host, port and rack.
+fn brokers<B>(
+    image: &Image,
+    row: impl Fn(i32, KafkaString, i32, Option<KafkaString>) -> B,
+) -> Vec<B> {
+    let serving = image.brokers().values().filter(|broker| !broker.fenced);
+    serving
+        .filter_map(|broker| {
+            let endpoint = broker.endpoints.first()?;
+            let rack = broker.rack.as_deref().map(string);
+            Some(row(broker.id, string(&endpoint.host), i32::from(endpoint.port), rack))
+        })
+        .collect()
 }
 
 fn is_internal(name: &str) -> bool {

@@ -1,17 +1,19 @@
 //! Fetch (key 1) on the connection's shard: session, reads on the owners, one answer.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use env::sync::{all, race};
 use env::{Group, ShardId};
 use metadata::Image;
-use record::{LeaderEpoch, TopicPartition};
+use record::{LeaderEpoch, TopicId, TopicPartition};
 use wire::ErrorCode;
 use wire::fetch_rope::{FetchAnswer, FetchedPartition, FetchedTopic};
 use wire::messages::fetch_response::EpochEndOffset;
-use wire::messages::{FetchRequestData, string, uuid};
+use wire::messages::{FetchRequestData, KafkaUuid, string, uuid};
 
-use crate::fetch_session::{Plan, SessionPlace, SessionRefusal, Told, Wanted};
+use crate::fetch_session::{Asked, Plan, SessionPlace, SessionRefusal, Told, Wanted};
+use crate::handlers::fetch_codecs::{FIRST_WITH_ZSTD, hold_zstd};
 use crate::message::{Call, FetchCall, Fetched, Reply};
 use crate::names;
 use crate::shard::{Shard, World};
@@ -23,21 +25,22 @@ const FIRST_WITH_SESSIONS: i16 = 7;
 /// Fetch names topics by id from this version on.
 const FIRST_WITH_TOPIC_IDS: i16 = 13;
 
-/// What is asked, after the session.
+/// What is asked, after the session: every partition in the order of serving, and what it is called here.
 struct Work {
     session: i32,
     incremental: bool,
-    wanted: Vec<(TopicPartition, Wanted)>,
-    /// Partitions that could not be resolved: topic as sent, partition, error.
-    unknown: Vec<(Named, i32, ErrorCode)>,
+    wanted: Vec<(Asked, Wanted, Result<TopicPartition, ErrorCode>)>,
     committed_only: bool,
 }
 
-/// A topic as the client named it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Named {
-    name: String,
-    id: [u8; 16],
+impl Work {
+    /// What can be read.
+    fn readable(&self) -> Vec<(TopicPartition, Wanted)> {
+        let readable = |(_, wanted, found): &(_, Wanted, Result<TopicPartition, _>)| {
+            found.as_ref().ok().map(|id| (*id, *wanted))
+        };
+        self.wanted.iter().filter_map(readable).collect()
+    }
 }
 
 impl<E: World> Shard<E> {
@@ -55,86 +58,88 @@ impl<E: World> Shard<E> {
         };
         let memory_max = self.env().pool().limit() / 4;
         let max_bytes = usize::try_from(request.max_bytes.max(0)).unwrap_or(0);
+        // A full answer tells at once what cannot be resolved; an incremental one has told it before, and
+        // must not keep its consumer from waiting.
+        let at_once = !work.incremental && work.wanted.iter().any(|(.., found)| found.is_err());
         let call = FetchCall {
-            wanted: work.wanted.clone(),
+            wanted: work.readable(),
             max_bytes: max_bytes.min(ANSWER_BYTES_MAX).min(memory_max),
             min_bytes: usize::try_from(request.min_bytes.max(0)).unwrap_or(0),
-            // What cannot be resolved is told at once.
-            max_wait_ms: if work.unknown.is_empty() {
-                request.max_wait_ms.max(0).unsigned_abs()
-            } else {
-                0
-            },
+            max_wait_ms: if at_once { 0 } else { request.max_wait_ms.max(0).unsigned_abs() },
             committed_only: work.committed_only,
         };
-        let fetched = self.fetch_anywhere(call).await;
+        let mut fetched = self.fetch_anywhere(call).await;
+        if version < FIRST_WITH_ZSTD {
+            for one in fetched.iter_mut().filter(|one| hold_zstd(&one.records)) {
+                one.code = ErrorCode::UnsupportedCompressionType;
+                one.records.clear();
+            }
+        }
         self.fetch_answer(work, fetched)
     }
 
     fn plan_fetch(&self, version: i16, request: &FetchRequestData) -> Result<Work, SessionRefusal> {
-        let image = self.image();
         let mut added = Vec::new();
-        let mut unknown = Vec::new();
         for topic in &request.topics {
-            let found = resolve(&image, version, topic.topic.as_str(), topic.topic_id);
-            for partition in &topic.partitions {
-                match &found {
-                    Ok(found) if found.has_partition(partition.partition) => added.push((
-                        TopicPartition { topic: found.id, partition: partition.partition },
-                        Wanted {
-                            fetch_offset: partition.fetch_offset,
-                            max_bytes: partition.partition_max_bytes,
-                            current_leader_epoch: partition.current_leader_epoch,
-                            last_fetched_epoch: partition.last_fetched_epoch,
-                            log_start_offset: partition.log_start_offset,
-                        },
-                    )),
-                    other => {
-                        let named = Named {
-                            name: topic.topic.as_str().to_owned(),
-                            id: topic.topic_id.to_bytes(),
-                        };
-                        let code = other
-                            .as_ref()
-                            .err()
-                            .copied()
-                            .unwrap_or(ErrorCode::UnknownTopicOrPartition);
-                        unknown.push((named, partition.partition, code));
-                    }
-                }
-            }
-        }
-        let mut forgotten = Vec::new();
-        for topic in &request.forgotten_topics_data {
-            if let Ok(found) = resolve(&image, version, topic.topic.as_str(), topic.topic_id) {
-                forgotten.extend(
-                    topic
-                        .partitions
-                        .iter()
-                        .map(|index| TopicPartition { topic: found.id, partition: *index }),
-                );
-            }
+            let asked = Asking::new(version, topic.topic.as_str(), topic.topic_id);
+            added.extend(topic.partitions.iter().map(|partition| {
+                let wanted = Wanted {
+                    fetch_offset: partition.fetch_offset,
+                    max_bytes: partition.partition_max_bytes,
+                    current_leader_epoch: partition.current_leader_epoch,
+                    last_fetched_epoch: partition.last_fetched_epoch,
+                    log_start_offset: partition.log_start_offset,
+                };
+                (asked.partition(partition.partition), wanted)
+            }));
         }
         let committed_only = request.isolation_level == 1;
         if version < FIRST_WITH_SESSIONS {
-            return Ok(Work {
-                session: 0,
-                incremental: false,
-                wanted: added,
-                unknown,
-                committed_only,
-            });
+            let wanted = self.resolve_all(added);
+            return Ok(Work { session: 0, incremental: false, wanted, committed_only });
+        }
+        let mut forgotten = Vec::new();
+        for topic in &request.forgotten_topics_data {
+            let asked = Asking::new(version, topic.topic.as_str(), topic.topic_id);
+            forgotten.extend(topic.partitions.iter().map(|index| asked.partition(*index)));
         }
         let place = SessionPlace { id: request.session_id, epoch: request.session_epoch };
         let fresh = i32::try_from(self.env().random() >> 33).unwrap_or(1);
         let now_ms = self.env().now().0 / 1_000_000;
-        let mut sessions = self.inner.sessions.borrow_mut();
-        let (session, incremental, wanted) =
-            match sessions.begin(place, added, &forgotten, fresh, now_ms)? {
-                Plan::Full(wanted) => (0, false, wanted),
-                Plan::Session { id, incremental, wanted } => (id, incremental, wanted),
+        let plan =
+            self.inner.sessions.borrow_mut().begin(place, added, &forgotten, fresh, now_ms)?;
+        let (session, incremental, wanted) = match plan {
+            Plan::Full(wanted) => (0, false, wanted),
+            Plan::Session { id, incremental, wanted } => (id, incremental, wanted),
+        };
+        let wanted = self.resolve_all(wanted);
+        Ok(Work { session, incremental, wanted, committed_only })
+    }
+
+    /// Looks up each partition in the image; neighbours are mostly of one topic.
+    fn resolve_all(
+        &self,
+        wanted: Vec<(Asked, Wanted)>,
+    ) -> Vec<(Asked, Wanted, Result<TopicPartition, ErrorCode>)> {
+        let image = self.image();
+        let mut last: Option<(Asked, Result<names::Found, ErrorCode>)> = None;
+        let mut resolved = Vec::with_capacity(wanted.len());
+        for (asked, wanted) in wanted {
+            let known = last.take().filter(|(known, _)| {
+                known.topic_id == asked.topic_id && known.topic == asked.topic
+            });
+            let found = known.map_or_else(|| resolve(&image, &asked), |(_, found)| found);
+            let id = match &found {
+                Ok(found) if found.has_partition(asked.partition) => {
+                    Ok(TopicPartition { topic: found.id, partition: asked.partition })
+                }
+                Ok(_) => Err(ErrorCode::UnknownTopicOrPartition),
+                Err(code) => Err(*code),
             };
-        Ok(Work { session, incremental, wanted, unknown, committed_only })
+            last = Some((asked.clone(), found));
+            resolved.push((asked, wanted, id));
+        }
+        resolved
     }
 
     /// Reads on every owner. Alone it may wait there; with several, all are asked at once, and if
@@ -239,40 +244,58 @@ impl<E: World> Shard<E> {
     }
 
     fn fetch_answer(&self, work: Work, fetched: Vec<Fetched>) -> FetchAnswer {
-        let image = self.image();
-        let mut topics: BTreeMap<Named, Vec<FetchedPartition>> = BTreeMap::new();
-        for (named, partition, code) in &work.unknown {
-            let failed = FetchedPartition::failed(*partition, code.code());
-            topics.entry(named.clone()).or_default().push(failed);
-        }
+        let mut fetched: BTreeMap<TopicPartition, Fetched> =
+            fetched.into_iter().map(|one| (one.partition, one)).collect();
+        let mut places: BTreeMap<(Rc<str>, [u8; 16]), usize> = BTreeMap::new();
+        let mut topics: Vec<FetchedTopic> = Vec::new();
         let mut sessions = self.inner.sessions.borrow_mut();
-        for one in fetched {
+        for (asked, _, found) in work.wanted {
+            let one = match found.map(|id| fetched.remove(&id)) {
+                Ok(Some(one)) => one,
+                // Its owner did not answer, or it was asked for twice.
+                Ok(None) => continue,
+                Err(code) => unresolved(asked.partition, code),
+            };
             let told = Told {
                 high_watermark: one.bounds.map_or(-1, |bounds| bounds.high_watermark.raw()),
                 log_start: one.bounds.map_or(-1, |bounds| bounds.log_start.raw()),
                 error: one.code != ErrorCode::None || one.diverging.is_some(),
             };
-            let id = one.partition;
-            let news = sessions.tell(work.session, id, told, 0 < one.len_bytes());
+            let news = sessions.tell(work.session, &asked, told, 0 < one.len_bytes());
             if work.incremental && !news {
                 continue;
             }
-            let name = image.topic(id.topic).map(|topic| topic.name.to_string());
-            let named = Named { name: name.unwrap_or_default(), id: id.topic.bytes() };
-            topics.entry(named).or_default().push(answered(one, work.committed_only));
+            let place = *places.entry((asked.topic, asked.topic_id)).or_insert_with_key(|topic| {
+                topics.push(FetchedTopic {
+                    name: string(&topic.0),
+                    id: uuid(topic.1),
+                    partitions: Vec::new(),
+                });
+                topics.len() - 1
+            });
+            topics[place].partitions.push(answered(one, work.committed_only));
         }
-        FetchAnswer {
-            session_id: work.session,
-            topics: topics
-                .into_iter()
-                .map(|(named, partitions)| FetchedTopic {
-                    name: string(&named.name),
-                    id: uuid(named.id),
-                    partitions,
-                })
-                .collect(),
-            ..FetchAnswer::default()
+        FetchAnswer { session_id: work.session, topics, ..FetchAnswer::default() }
+    }
+}
+
+/// A topic of the request, in the way that the request's version names it.
+struct Asking {
+    name: Rc<str>,
+    id: [u8; 16],
+}
+
+impl Asking {
+    fn new(version: i16, name: &str, id: KafkaUuid) -> Asking {
+        if version < FIRST_WITH_TOPIC_IDS {
+            Asking { name: name.into(), id: [0; 16] }
+        } else {
+            Asking { name: "".into(), id: id.to_bytes() }
         }
+    }
+
+    fn partition(&self, partition: i32) -> Asked {
+        Asked { topic: Rc::clone(&self.name), topic_id: self.id, partition }
     }
 }
 
@@ -299,10 +322,12 @@ fn within_budget(call: &FetchCall, fetched: Vec<Fetched>) -> Vec<Fetched> {
     let mut left = call.max_bytes;
     let mut any = false;
     let mut kept = Vec::with_capacity(call.wanted.len());
-    for (id, _) in &call.wanted {
+    for (id, wanted) in &call.wanted {
         let Some(mut one) = by_id.remove(id) else { continue };
         let bytes = one.len_bytes();
-        if left < bytes && any {
+        // Only the very first batch may exceed a budget, and each owner believed that it had it.
+        let most = left.min(usize::try_from(wanted.max_bytes.max(0)).unwrap_or(0));
+        if most < bytes && any {
             one.records.clear();
         } else {
             left = left.saturating_sub(bytes);
@@ -330,15 +355,16 @@ fn answered(one: Fetched, committed_only: bool) -> FetchedPartition {
     partition
 }
 
-fn resolve(
-    image: &Image,
-    version: i16,
-    name: &str,
-    id: wire::messages::KafkaUuid,
-) -> Result<names::Found, ErrorCode> {
-    if version < FIRST_WITH_TOPIC_IDS {
-        names::by_name(image, name)
+/// A partition that does not exist, as if it had been read.
+fn unresolved(partition: i32, code: ErrorCode) -> Fetched {
+    let partition = TopicPartition { topic: TopicId::ZERO, partition };
+    Fetched { partition, code, bounds: None, diverging: None, records: Vec::new() }
+}
+
+fn resolve(image: &Image, asked: &Asked) -> Result<names::Found, ErrorCode> {
+    if asked.topic.is_empty() {
+        names::by_id(image, uuid(asked.topic_id))
     } else {
-        names::by_id(image, id)
+        names::by_name(image, &asked.topic)
     }
 }

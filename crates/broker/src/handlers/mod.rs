@@ -3,6 +3,7 @@
 mod configs;
 mod describe;
 mod fetch;
+mod fetch_codecs;
 mod log_dirs;
 mod offsets;
 mod produce;

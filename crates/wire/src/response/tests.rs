@@ -127,7 +127,7 @@ fn features(finalized_epoch: i64) -> Features {
         ..Default::default()
     };
     Features {
-        supported: vec![supported("group.version", 0, 1), supported("metadata.version", 7, 29)],
+        supported: vec![supported("kraft.version", 0, 1), supported("metadata.version", 7, 29)],
         finalized: vec![FinalizedFeatureKey {
             name: string("metadata.version"),
             max_version_level: 29,
@@ -206,7 +206,7 @@ fn features_of_level_zero_reach_only_clients_that_understand_them() {
         ..Default::default()
     };
     for (version, expected) in
-        [(3, &["metadata.version"][..]), (4, &["group.version", "metadata.version"])]
+        [(3, &["metadata.version"][..]), (4, &["kraft.version", "metadata.version"])]
     {
         let body = answer(version, &request, features(7));
         let parts = encode(version, 1, body.into(), &pool()).unwrap();
