@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use buf::Sealed;
-use evenkeel_env::sim::{Contents, Image, Sim, SimEnv, SimFile, SimOptions};
+use evenkeel_env::sim::{Contents, Image, Losses, Sim, SimEnv, SimFile, SimOptions};
 use evenkeel_env::{Disk, Env, File, Group, OpenMode, ShardId};
 
 const GROUP: Group = Group::Produce;
@@ -343,4 +343,44 @@ fn an_image_of_contents_is_durable() {
     for seed in 0..20 {
         assert_eq!(sim.disk().survivor(seed), contents);
     }
+}
+
+/// Two files and a name of which the flush covers nothing, and one of which it covers all.
+async fn unflushed(env: &World) {
+    let file = durable(env, "a", 1).await;
+    durable(env, "c", 3).await;
+    for n in 0..4 {
+        file.write_at(page(2), n * 4096, GROUP).await.unwrap();
+    }
+    create(env, "b").await;
+}
+
+#[test]
+fn every_kind_of_loss_happens_and_is_counted() {
+    let (sim, env) = sim(7);
+    sim.run(unflushed(&env)).done();
+    let disk = sim.disk().clone();
+    let current = disk.contents();
+    let mut all = Losses::default();
+    for seed in 0..SEEDS {
+        let (left, losses) = (disk.survivor(seed), disk.losses(seed));
+        let same = content(&left, "a") == content(&current, "a");
+        assert_eq!(losses.writes + losses.torn_writes + losses.lengths == 0, same, "{losses:?}");
+        assert_eq!(losses.names, u64::from(content(&left, "b").is_none()));
+        all = all.and(losses);
+    }
+    let Losses { writes, torn_writes, overtaken_writes, lengths, names } = all;
+    for count in [writes, torn_writes, overtaken_writes, lengths, names] {
+        assert!(10 < count, "{all:?}");
+    }
+}
+
+#[test]
+fn what_is_flushed_loses_nothing() {
+    let (sim, env) = sim(7);
+    sim.run(async {
+        durable(&env, "a", 1).await;
+    })
+    .done();
+    assert_eq!(sim.cut_power().losses(), Losses::default());
 }

@@ -1,18 +1,23 @@
-//! A Kafka client for simulated connections: one request at a time, the real protocol.
+//! A Kafka client over any connection of any world: one request at a time, the real protocol.
 
 use broker::{Shard, ShardMessage};
 use buf::Sealed;
 use env::sim::{SimEnv, SimStream, stream};
 use env::{Env, Group, Stream};
 use wire::messages::{
-    Bytes, CreateTopicsRequestData, FetchRequestData, InitProducerIdRequestData,
-    MetadataRequestData, ProduceRequestData, create_topics_request, fetch_request,
-    metadata_request, produce_request, string, uuid,
+    Bytes, CreateTopicsRequestData, DeleteTopicsRequestData, FetchRequestData,
+    InitProducerIdRequestData, MetadataRequestData, ProduceRequestData, create_topics_request,
+    fetch_request, metadata_request, produce_request, string, uuid,
 };
 use wire::{ApiKey, ErrorCode, RequestBody, ResponseBody};
 
-/// The world of a simulated broker.
-pub type World = SimEnv<ShardMessage>;
+use crate::broken::BrokenEnv;
+
+/// The world of a simulated broker, in which a rule may be broken.
+pub type World = BrokenEnv<SimEnv<ShardMessage>>;
+
+/// A client in a simulation.
+pub type SimClient = Client<SimEnv<ShardMessage>, SimStream>;
 
 /// The connection ended: the broker closed it, or the power was cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +25,9 @@ pub struct Disconnected;
 
 /// One connection.
 #[derive(Debug)]
-pub struct Client {
-    env: World,
-    stream: SimStream,
+pub struct Client<E, S> {
+    env: E,
+    stream: S,
     correlation: i32,
 }
 
@@ -44,14 +49,31 @@ pub struct Fetched {
     pub high_watermark: i64,
 }
 
-impl Client {
+impl SimClient {
     /// Connects to `shard`.
     #[must_use]
-    pub fn connect(env: &World, shard: &Shard<World>, shard_env: &World) -> Client {
+    pub fn connect(
+        env: &SimEnv<ShardMessage>,
+        shard: &Shard<World>,
+        shard_env: &World,
+    ) -> SimClient {
         let (ours, theirs) = stream::pair(env);
         let serving = shard.clone().serve(theirs);
         shard_env.spawn(Group::System, serving);
-        Client { env: env.clone(), stream: ours, correlation: 0 }
+        Client::over(env.clone(), ours, 0)
+    }
+}
+
+impl<E: Env, S: Stream> Client<E, S> {
+    /// A client that has `stream` for itself. Its requests are numbered from `correlation` on,
+    /// exclusive.
+    pub fn over(env: E, stream: S, correlation: i32) -> Client<E, S> {
+        Client { env, stream, correlation }
+    }
+
+    /// The number of the last request.
+    pub fn correlation(&self) -> i32 {
+        self.correlation
     }
 
     /// Sends `body` and waits for the answer.
@@ -121,6 +143,19 @@ impl Client {
         };
         match self.ask(ApiKey::CreateTopics, 7, request.into()).await? {
             ResponseBody::CreateTopics(answer) => Ok(answer.topics[0].error_code),
+            other => panic!("an answer to another request: {:?}", other.key()),
+        }
+    }
+
+    /// Deletes a topic; gives the error code.
+    pub async fn delete_topic(&mut self, name: &str) -> Result<i16, Disconnected> {
+        let request = DeleteTopicsRequestData {
+            topic_names: vec![string(name)],
+            timeout_ms: 10_000,
+            ..Default::default()
+        };
+        match self.ask(ApiKey::DeleteTopics, 5, request.into()).await? {
+            ResponseBody::DeleteTopics(answer) => Ok(answer.responses[0].error_code),
             other => panic!("an answer to another request: {:?}", other.key()),
         }
     }

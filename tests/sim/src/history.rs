@@ -8,6 +8,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+/// What every complaint of a history begins with.
+pub const BROKEN: &str = "the history is broken";
+
 /// A partition of a topic by index.
 pub type Place = (String, i32);
 
@@ -63,10 +66,12 @@ impl History {
         }
         let before =
             inner.certain.entry((place.clone(), offset)).or_insert_with(|| (value.to_vec(), why));
-        assert_eq!(
-            before.0, value,
-            "{place:?} offset {offset} held another value before ({:?}), now {why:?}",
-            before.1
+        assert!(
+            before.0 == value,
+            "{BROKEN}: {place:?} offset {offset}: {} was {:?}, now {} is {why:?}",
+            label(&before.0),
+            before.1,
+            label(value),
         );
     }
 
@@ -79,45 +84,44 @@ impl History {
 
     /// Holds everything that is in a place, `(offset, value)` in order, against what must be.
     ///
-    /// # Panics
+    /// # Errors
     /// If something that must be there is not, if something is there that nobody sent, twice, or
-    /// out of the order in which its producer sent it.
-    pub fn check(&self, place: &Place, found: &[(i64, Vec<u8>)]) {
+    /// out of the order in which its producer sent it; says what.
+    pub fn check(&self, place: &Place, found: &[(i64, Vec<u8>)]) -> Result<(), String> {
         let inner = self.inner.borrow();
         let by_offset: BTreeMap<i64, &Vec<u8>> =
             found.iter().map(|(offset, value)| (*offset, value)).collect();
         let first = (place.clone(), i64::MIN);
-        for ((at, offset), (value, why)) in inner.certain.range(first..) {
-            if at != place {
-                break;
-            }
+        let certain = inner.certain.range(first..).take_while(|((at, _), _)| at == place);
+        for ((_, offset), (value, why)) in certain {
             let there = by_offset.get(offset).copied();
-            assert!(
-                there == Some(value),
-                "{place:?} offset {offset}: {} was {why:?}, after recovery there is {}",
-                label(value),
-                there.map_or("nothing".to_owned(), |other| label(other)),
-            );
+            if there != Some(value) {
+                return Err(format!(
+                    "{BROKEN}: {place:?} offset {offset}: {} was {why:?}, after recovery there is {}",
+                    label(value),
+                    there.map_or("nothing".to_owned(), |other| label(other)),
+                ));
+            }
         }
         let nothing = Vec::new();
-        let sent = inner.sent.get(place).unwrap_or(&nothing);
-        let order: BTreeMap<&Vec<u8>, usize> =
-            sent.iter().enumerate().map(|(at, value)| (value, at)).collect();
-        let mut last_of: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
-        for (offset, value) in found {
-            let at = order.get(value).unwrap_or_else(|| {
-                panic!("{place:?} offset {offset}: a value that nobody sent: {}", label(value))
-            });
-            let producer = value.iter().copied().take_while(|byte| *byte != b'-').collect();
-            if let Some(before) = last_of.insert(producer, *at) {
-                assert!(
-                    before < *at,
-                    "{place:?} offset {offset}: {} twice or out of order",
-                    label(value)
-                );
-            }
+        check_order(place, inner.sent.get(place).unwrap_or(&nothing), found)
+    }
+}
+
+/// Everything that was found was sent, and nothing of one producer is twice or out of order.
+fn check_order(place: &Place, sent: &[Vec<u8>], found: &[(i64, Vec<u8>)]) -> Result<(), String> {
+    let order: BTreeMap<&Vec<u8>, usize> =
+        sent.iter().enumerate().map(|(at, value)| (value, at)).collect();
+    let mut last_of: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    for (offset, value) in found {
+        let wrong = |what| format!("{BROKEN}: {place:?} offset {offset}: {} {what}", label(value));
+        let at = *order.get(value).ok_or_else(|| wrong("was sent by nobody"))?;
+        let producer = value.iter().copied().take_while(|byte| *byte != b'-').collect();
+        if last_of.insert(producer, at).is_some_and(|before| at <= before) {
+            return Err(wrong("is there twice or out of order"));
         }
     }
+    Ok(())
 }
 
 /// The beginning of a value, which names it.

@@ -6,6 +6,11 @@
 
 #![expect(clippy::print_stdout, reason = "a failing run must be explained by what it printed")]
 
+pub mod broken;
 pub mod client;
 pub mod history;
+pub mod load;
+pub mod plan;
+pub mod random;
+pub mod recovered;
 pub mod scenario;

@@ -55,6 +55,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests/requests", &["tests/kit"]),
     ("tests/fuzz_corpus", FUZZED),
     ("tests/sim", SIMULATION),
+    ("tests/recorded", RECORDED),
     ("tests/reuse", &["crates/buf", "crates/env", "crates/record", "crates/segment"]),
     ("xtask", &["tests/kit"]),
 ];
@@ -118,6 +119,10 @@ const SIMULATION: &[&str] = &[
     "crates/wire",
     "tests/kit",
 ];
+
+/// The recorded broker runs in the real world and is recovered in the simulated one.
+const RECORDED: &[&str] =
+    &["crates/broker", "crates/buf", "crates/env", "crates/runtime", "tests/sim"];
 
 /// Foreign packages that only some of ours may name.
 const OWNERS: &[(&str, &[&str])] = &[

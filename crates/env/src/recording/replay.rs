@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::Contents;
 use super::log::{Act, Event, FileId, Log};
 use crate::OpenMode;
+use crate::sim::Image;
 use crate::sim::tree::{Change, DirNode, DirRef, FileRef, Node, Ticket, Tree};
 
 /// The state of a recorded directory after a prefix of the events.
@@ -83,7 +84,14 @@ impl Replay {
     /// [`Recording::legal_survivor`]: super::Recording::legal_survivor
     #[must_use]
     pub fn survivor(&self, seed: u64) -> Contents {
-        self.tree.survivor(seed).contents()
+        self.tree.survivor(seed).0.contents()
+    }
+
+    /// The same as a disk to start a simulation on, which is cheaper than plain data.
+    #[must_use]
+    pub fn survivor_image(&self, seed: u64) -> Image {
+        let (tree, losses) = self.tree.survivor(seed);
+        Image::of_tree(tree, losses)
     }
 
     /// What a process that starts here sees if the machine lives on and everything that was

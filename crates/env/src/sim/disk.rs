@@ -10,7 +10,7 @@ use super::engine::{Engine, Event, nanos};
 use super::faults::{Errno, Fault, Op};
 use super::file::SimFile;
 use super::rng::{Rng, mix};
-use super::tree::{Contents, DirNode, Ticket, Tree};
+use super::tree::{Contents, DirNode, Losses, Ticket, Tree};
 use super::{DiskOptions, SimOptions};
 use crate::sync::oneshot;
 use crate::{Disk, Entry, IoFailure, OpenMode, Space, Stat};
@@ -146,7 +146,13 @@ impl SimDisk {
     /// One of the trees that a power cut now may leave, chosen by `seed`; nothing is cut.
     #[must_use]
     pub fn survivor(&self, seed: u64) -> Contents {
-        self.device.tree.survivor(seed).contents()
+        self.device.tree.survivor(seed).0.contents()
+    }
+
+    /// What it would take: the counts for [`survivor`](SimDisk::survivor) of the same seed.
+    #[must_use]
+    pub fn losses(&self, seed: u64) -> Losses {
+        self.device.tree.survivor(seed).1
     }
 
     fn latency(&self, op: Op) -> u64 {

@@ -31,8 +31,8 @@ pub use file::SimFile;
 use mesh::Lanes;
 pub use options::{DiskOptions, SimOptions, Stalls};
 pub use stream::SimStream;
-pub use tree::Contents;
 use tree::Tree;
+pub use tree::{Contents, Losses};
 pub use world::SimEnv;
 
 /// How a run ended.
@@ -68,13 +68,24 @@ impl<T> Outcome<T> {
 pub struct Image {
     tree: Tree,
     wall_ms: i64,
+    losses: Losses,
 }
 
 impl Image {
     /// A disk of which `contents` is durable.
     #[must_use]
     pub fn of(contents: &Contents) -> Image {
-        Image { tree: Tree::of(contents), wall_ms: i64::MIN }
+        Image::of_tree(Tree::of(contents), Losses::default())
+    }
+
+    pub(crate) fn of_tree(tree: Tree, losses: Losses) -> Image {
+        Image { tree, wall_ms: i64::MIN, losses }
+    }
+
+    /// What the power cut that left it took; nothing if it was none.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        self.losses
     }
 
     /// What a process that starts on it sees.
@@ -107,7 +118,7 @@ impl<M: Send + 'static> Sim<M> {
     /// If `options` has no shard.
     #[must_use]
     pub fn new(seed: u64, options: SimOptions) -> Sim<M> {
-        let image = Image { tree: Tree::new(), wall_ms: i64::MIN };
+        let image = Image::of_tree(Tree::new(), Losses::default());
         Sim::restart(seed, options, image)
     }
 
@@ -212,7 +223,8 @@ impl<M: Send + 'static> Sim<M> {
     #[must_use]
     pub fn cut_power_as(self, seed: u64) -> Image {
         self.engine.clear();
-        Image { tree: self.disk.device.tree.survivor(seed), wall_ms: self.engine.wall_ms() }
+        let (tree, losses) = self.disk.device.tree.survivor(seed);
+        Image { tree, wall_ms: self.engine.wall_ms(), losses }
     }
 
     /// Ends the processes and keeps the machine: everything that took effect is there,
@@ -223,7 +235,7 @@ impl<M: Send + 'static> Sim<M> {
         self.engine.clear();
         let tree = self.disk.device.tree.share();
         tree.complete_all();
-        Image { tree, wall_ms: self.engine.wall_ms() }
+        Image { tree, wall_ms: self.engine.wall_ms(), losses: Losses::default() }
     }
 }
 

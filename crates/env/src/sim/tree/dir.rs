@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use super::chance::Chance;
 use super::file::FileRef;
 use super::ledger::Ledger;
+use super::losses::Losses;
 
 pub(crate) type DirRef = Rc<RefCell<DirNode>>;
 pub(crate) type Names = BTreeMap<String, Node>;
@@ -136,8 +137,9 @@ impl DirNode {
         self.settle(&[]);
     }
 
-    /// The names that are left after a power cut, decided by `chance`.
-    pub(crate) fn survivor(&self, chance: &Chance) -> Names {
+    /// The names that are left after a power cut, decided by `chance`. Updates that are not are
+    /// counted in `losses`.
+    pub(crate) fn survivor(&self, chance: &Chance, losses: &mut Losses) -> Names {
         let own = chance.of_node(self.uid);
         let mut names = self.durable.clone();
         for entry in self.ledger.entries() {
@@ -148,6 +150,8 @@ impl DirNode {
             };
             if kept && whole {
                 apply(&mut names, &entry.change);
+            } else {
+                losses.names += 1;
             }
         }
         names

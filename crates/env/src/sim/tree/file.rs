@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::chance::Chance;
 use super::content::Content;
 use super::ledger::Ledger;
+use super::losses::Losses;
 
 /// Bytes that a device writes whole or not at all.
 pub(crate) const SECTOR: usize = 512;
@@ -86,13 +87,16 @@ impl FileNode {
         }
     }
 
-    /// What is left of the file after a power cut, decided by `chance`.
-    pub(crate) fn survivor(&self, chance: &Chance) -> Content {
+    /// What is left of the file after a power cut, decided by `chance`. What is not is counted in
+    /// `losses`.
+    pub(crate) fn survivor(&self, chance: &Chance, losses: &mut Losses) -> Content {
         let mut survivor = Surviving {
             len: self.durable.len(),
             content: self.durable.clone(),
             open: Vec::new(),
             chance: chance.of_node(self.uid),
+            lost_one: false,
+            losses,
         };
         for entry in self.ledger.entries() {
             if entry.doomed {
@@ -108,7 +112,9 @@ impl FileNode {
                 _ => {}
             }
         }
-        survivor.end()
+        let left = survivor.end();
+        losses.lengths += u64::from(left.len() != self.current.len());
+        left
     }
 }
 
@@ -120,6 +126,9 @@ struct Surviving<'a> {
     /// Writes since the last change that is certain or cuts: they may arrive in any order.
     open: Vec<(u64, u64, &'a Arc<[u8]>)>,
     chance: Chance,
+    /// A write so far left nothing.
+    lost_one: bool,
+    losses: &'a mut Losses,
 }
 
 impl Surviving<'_> {
@@ -142,6 +151,9 @@ impl Surviving<'_> {
 
     fn apply_open(&mut self) {
         let mut open = std::mem::take(&mut self.open);
+        for (id, _, data) in &open {
+            self.count(*id, data.len());
+        }
         self.chance.shuffle(&mut open);
         for (id, position, data) in open {
             let end = position + data.len() as u64;
@@ -161,6 +173,20 @@ impl Surviving<'_> {
                 sector += 1;
             }
         }
+    }
+
+    /// Counts what becomes of write `id` of `len` bytes. In the order of the writes.
+    fn count(&mut self, id: u64, len: usize) {
+        let sectors = len.div_ceil(SECTOR);
+        let kept = (0_u64..).take(sectors).filter(|s| self.chance.keeps_sector(id, *s, sectors));
+        let kept = kept.count();
+        if kept == 0 {
+            self.lost_one = true;
+            self.losses.writes += 1;
+            return;
+        }
+        self.losses.torn_writes += u64::from(kept < sectors);
+        self.losses.overtaken_writes += u64::from(self.lost_one);
     }
 
     fn end(mut self) -> Content {

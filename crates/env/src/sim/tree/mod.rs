@@ -8,6 +8,7 @@ mod contents;
 mod dir;
 mod file;
 mod ledger;
+mod losses;
 
 use std::cell::Cell;
 use std::io::ErrorKind;
@@ -22,6 +23,7 @@ pub use contents::Contents;
 pub(crate) use dir::{DirNode, DirRef, Node};
 use dir::{Names, Update};
 pub(crate) use file::{Change, FileNode, FileRef, SECTOR};
+pub use losses::Losses;
 
 /// A directory tree on a device that can lose power.
 #[derive(Debug)]
@@ -229,15 +231,18 @@ impl Tree {
         complete(&self.root);
     }
 
-    /// A tree that a power cut now may leave: one of many, chosen by `seed`.
-    pub(crate) fn survivor(&self, seed: u64) -> Tree {
-        fn copy(to: &Tree, dir: &DirRef, chance: &Chance) -> Names {
+    /// A tree that a power cut now may leave: one of many, chosen by `seed`. And what it took.
+    pub(crate) fn survivor(&self, seed: u64) -> (Tree, Losses) {
+        fn copy(to: &Tree, dir: &DirRef, chance: &Chance, losses: &mut Losses) -> Names {
             let mut left = Names::new();
-            for (name, node) in dir.borrow().survivor(chance) {
+            for (name, node) in dir.borrow().survivor(chance, losses) {
                 let node = match node {
-                    Node::Dir(dir) => Node::Dir(DirNode::of(to.uid(), copy(to, &dir, chance))),
+                    Node::Dir(dir) => {
+                        Node::Dir(DirNode::of(to.uid(), copy(to, &dir, chance, losses)))
+                    }
                     Node::File(file) => {
-                        Node::File(FileNode::of(to.uid(), file.borrow().survivor(chance)))
+                        let content = file.borrow().survivor(chance, losses);
+                        Node::File(FileNode::of(to.uid(), content))
                     }
                 };
                 left.insert(name, node);
@@ -245,9 +250,10 @@ impl Tree {
             left
         }
         let mut tree = Tree::new();
-        let names = copy(&tree, &self.root, &Chance::new(seed));
+        let mut losses = Losses::default();
+        let names = copy(&tree, &self.root, &Chance::new(seed), &mut losses);
         tree.root = DirNode::of(0, names);
-        tree
+        (tree, losses)
     }
 
     /// What the process sees, as plain data.
