@@ -19,6 +19,7 @@ mod names;
 mod options;
 mod own;
 mod read;
+mod removal;
 mod shard;
 mod start;
 mod stop;

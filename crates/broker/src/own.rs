@@ -1,11 +1,11 @@
-//! What a shard does with the partitions it owns: take in an image, open, keep, close, delete.
+//! What a shard does with the partitions it owns: take in an image, open, keep.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 use env::sync::{Signal, all};
-use env::{Disk, Env, Group, IoFailure};
+use env::{Env, Group};
 use journal::PartitionReplay;
 use journal::checkpoint::PartitionPoint;
 use metadata::Image;
@@ -35,6 +35,7 @@ impl<E: World> Shard<E> {
     /// are deleted, changed settings hold.
     pub(crate) async fn publish(&self, image: Image) {
         let before = self.inner.image.replace(image.clone());
+        self.inner.topic_configs.borrow_mut().clear();
         let changes = image.changes_since(&before);
         let here = self.env().shard();
         for (id, kind) in changes.partitions {
@@ -47,8 +48,7 @@ impl<E: World> Shard<E> {
                     }
                 }
                 PartitionChangeKind::Removed => {
-                    let name = before.topic(id.topic).map(|topic| topic.name.to_string());
-                    self.delete_partition(id, name).await;
+                    self.delete_partition(id, &before).await;
                 }
             }
         }
@@ -176,23 +176,6 @@ impl<E: World> Shard<E> {
         Ok(partition)
     }
 
-    /// A directory of another topic id is left over from a topic of this name that was deleted:
-    /// it is renamed as Kafka does, so that nothing of it is served.
-    async fn set_stray_aside(&self, dir: &Path, id: TopicPartition) -> Result<(), IoFailure> {
-        if self.env().disk().stat(dir).await?.is_none() {
-            return Ok(());
-        }
-        let found = partition::read_topic_id(self.env(), dir).await?;
-        if found.is_none_or(|topic| topic == id.topic) {
-            return Ok(());
-        }
-        let unique = format!("{:032x}", u128::from(self.env().random()));
-        let aside = PathBuf::from(format!("{}.{unique}-stray", dir.display()));
-        tracing::warn!(dir = %dir.display(), "belongs to another topic id, set aside");
-        self.env().disk().rename(dir, &aside).await?;
-        self.env().disk().sync_dir(Path::new("")).await
-    }
-
     /// Drops cached bytes that are on disk, at least `bytes` if there are so many.
     pub(crate) fn evict(&self, bytes: usize) {
         let mut left = bytes;
@@ -202,43 +185,6 @@ impl<E: World> Shard<E> {
             }
             left = left.saturating_sub(partition.log().evict(left));
         }
-    }
-
-    async fn delete_partition(&self, id: TopicPartition, name: Option<String>) {
-        let Some(slot) = self.inner.table.remove(id) else { return };
-        if let Some(served) = self.inner.served.borrow().as_ref() {
-            served.committer.forget(id);
-        }
-        let dir = match (&slot.state, name) {
-            (SlotState::Open(partition), _) => {
-                partition.resign();
-                partition.dir().to_path_buf()
-            }
-            (_, Some(name)) => directory(&name, id.partition),
-            (_, None) => return,
-        };
-        if let Err(failure) = self.remove_directory(&dir).await {
-            tracing::warn!(partition = %id, %failure, "files of a deleted partition remain");
-        }
-    }
-
-    /// Renames the directory first, so that its name is free at once and a crash leaves something
-    /// that Kafka, too, knows to delete; then removes the files in the background.
-    async fn remove_directory(&self, dir: &Path) -> Result<(), IoFailure> {
-        if self.env().disk().stat(dir).await?.is_none() {
-            return Ok(());
-        }
-        let unique = format!("{:032x}", u128::from(self.env().random()));
-        let doomed = PathBuf::from(format!("{}.{unique}-delete", dir.display()));
-        self.env().disk().rename(dir, &doomed).await?;
-        self.env().disk().sync_dir(Path::new("")).await?;
-        let env = self.env().clone();
-        self.env().spawn(Group::Retention, async move {
-            if let Err(failure) = remove_tree(&env, &doomed).await {
-                tracing::warn!(%failure, "files of a deleted partition remain");
-            }
-        });
-        Ok(())
     }
 
     /// Applies retention to every partition, one after the other, for ever.
@@ -359,16 +305,4 @@ fn known(
     let high_watermark = offset(begin.kafka_ends.high_watermarks.get(&key)).unwrap_or(start);
     let clean = begin.clean && held.is_none();
     (Known { start, recovery_point, clean, tail: None }, high_watermark)
-}
-
-/// Removes a directory of plain files.
-pub(crate) async fn remove_tree<E: Env>(env: &E, dir: &Path) -> Result<(), IoFailure> {
-    for entry in env.disk().list(dir).await? {
-        if !entry.is_dir {
-            env.disk().remove_file(&dir.join(&entry.name)).await?;
-        }
-        env.yield_if_needed().await;
-    }
-    env.disk().remove_dir(dir).await?;
-    env.disk().sync_dir(Path::new("")).await
 }

@@ -63,6 +63,9 @@ pub async fn start<E: World>(env: E, options: Options) -> Result<Shard<E>, Start
     }
     env.spawn(Group::Retention, shard.clone().keep_retention());
     env.spawn(Group::Recovery, shard.clone().settle_recovery());
+    if env.shard() == SHARD {
+        env.spawn(Group::Retention, shard.clone().remove_doomed());
+    }
     Ok(shard)
 }
 

@@ -175,9 +175,11 @@ impl<E: Env> Partition<E> {
     async fn rebuild_state(&self, recovered: &mut Recovered) -> Result<(), PartitionOpenError> {
         let end = self.inner.log.ends().end;
         let snapshot = beside::read_snapshot(&self.inner.env, &self.inner.dir, end).await?;
+        let start = self.inner.log.ends().start;
         let (from, producers) = match snapshot {
-            Some((at, producers)) => (at, producers),
-            None => (self.inner.log.ends().start, Producers::default()),
+            // That of a segment that is gone lies below the first one that is left.
+            Some((at, producers)) => (at.max(start), producers),
+            None => (start, Producers::default()),
         };
         {
             let mut state = self.inner.state.borrow_mut();

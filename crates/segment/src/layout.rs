@@ -84,23 +84,41 @@ pub(crate) fn path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
     dir.join(format!("{:020}{}", base.raw(), kind.suffix()))
 }
 
+/// Ends the name of a log's directory that waits to be removed.
+pub const DELETE: &str = "-delete";
+
+/// Ends the name of a log's directory that belongs to no topic.
+pub const STRAY: &str = "-stray";
+
 /// The path under which a live file waits to be removed.
 pub(crate) fn deleted_path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
     dir.join(format!("{:020}{}{DELETED}", base.raw(), kind.suffix()))
 }
 
-/// The directory under which a whole log waits to be removed: Kafka knows the form, and removes
-/// it too. `unique` makes room for a log of the same name.
-pub(crate) fn deleted_dir(dir: &Path, unique: [u64; 2]) -> PathBuf {
+/// The directory under which a whole log waits to be removed (`ending` is [`DELETE`]) or is kept out
+/// of the way ([`STRAY`]): Kafka knows the form. `unique` makes room for a log of the same name; a
+/// long topic name is cut so that the whole is a file name.
+#[must_use]
+pub fn set_aside_dir(dir: &Path, unique: [u64; 2], ending: &str) -> PathBuf {
     /// Longest file name that every file system takes.
     const NAME_MAX: usize = 255;
     let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let suffix = format!(".{:016x}{:016x}-delete", unique[0], unique[1]);
+    let suffix = format!(".{:016x}{:016x}{ending}", unique[0], unique[1]);
     // What is cut is the topic: the partition's number must stay.
     let (topic, partition) = name.rsplit_once('-').unwrap_or((name, "0"));
     let room = NAME_MAX.saturating_sub(suffix.len() + partition.len() + 1).min(topic.len());
     let topic = &topic[..topic.floor_char_boundary(room)];
     dir.with_file_name(format!("{topic}-{partition}{suffix}"))
+}
+
+/// Whether a directory of this name waits to be removed: it ends with 32 hexadecimal digits between
+/// a dot and [`DELETE`].
+#[must_use]
+pub fn is_doomed_dir(name: &str) -> bool {
+    let rest = name.strip_suffix(DELETE).and_then(|rest| rest.rsplit_once('.'));
+    rest.is_some_and(|(_, unique)| {
+        unique.len() == 32 && unique.bytes().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 #[cfg(test)]
@@ -143,13 +161,17 @@ mod tests {
 
     #[test]
     fn the_name_of_a_deleted_directory_fits() {
-        let deleted = deleted_dir(Path::new("topic-7"), [1, 2]);
+        let deleted = set_aside_dir(Path::new("topic-7"), [1, 2], DELETE);
         let want = "topic-7.00000000000000010000000000000002-delete";
         assert_eq!(deleted, Path::new(want));
         let long = format!("{}-12", "t".repeat(249));
-        let deleted = deleted_dir(Path::new(&long), [u64::MAX, 0]);
+        let deleted = set_aside_dir(Path::new(&long), [u64::MAX, 0], DELETE);
         let name = deleted.to_str().unwrap();
         assert_eq!(name.len(), 255);
         assert!(name.contains("t-12.ffff"));
+        assert!(is_doomed_dir(want) && is_doomed_dir(name));
+        let stray = set_aside_dir(Path::new("topic-7"), [1, 2], STRAY);
+        assert!(!is_doomed_dir(stray.to_str().unwrap()));
+        assert!(!is_doomed_dir("topic.0-delete") && !is_doomed_dir("t-0") && !is_doomed_dir(""));
     }
 }

@@ -25,6 +25,7 @@ mod walk;
 mod write;
 
 pub use error::{AppendError, Corrupt, Flaw, OpenError, ReadError, WriteError};
+pub use layout::{DELETE, STRAY, is_doomed_dir, set_aside_dir};
 pub use log::Log;
 pub use options::LogOptions;
 pub use truncate::remove_dir;

@@ -15,6 +15,9 @@ pub struct LogOptions {
     pub index_interval_bytes: u32,
     /// `segment.index.bytes`: most bytes of each index of one segment; a full one makes it roll.
     pub index_bytes_max: u32,
+    /// `file.delete.delay.ms`: how long the files of a dropped segment stay, renamed, before they
+    /// are removed. What is left of them when the process ends goes when the log is opened.
+    pub file_delete_delay_ms: u64,
 }
 
 impl Default for LogOptions {
@@ -26,6 +29,7 @@ impl Default for LogOptions {
             segment_jitter_ms: 0,
             index_interval_bytes: 4096,
             index_bytes_max: 10 << 20,
+            file_delete_delay_ms: 60_000,
         }
     }
 }

@@ -65,6 +65,7 @@ mod tests {
         segment_jitter_ms: 0,
         index_interval_bytes: 0,
         index_bytes_max: 120,
+        file_delete_delay_ms: 0,
     };
 
     const VIEW: RollView = RollView {

@@ -1,6 +1,7 @@
 //! Taking away: the end of a log, its beginning, all of it.
 
 use std::path::Path;
+use std::time::Duration;
 
 use env::{Disk, Env, File, Group, IoFailure};
 use index::TimeEntry;
@@ -256,7 +257,7 @@ impl<E: Env> Log<E> {
     }
 
     /// Renames the files of segments, so that a crash cannot bring back some of them without the
-    /// others, and then removes them.
+    /// others, and removes them when the delay of the options has passed.
     async fn remove_renamed(&self, gone: &[Offset]) -> Result<(), IoFailure> {
         let disk = self.inner.env.disk();
         let dir = &self.inner.dir;
@@ -272,12 +273,16 @@ impl<E: Env> Log<E> {
             self.inner.env.yield_if_needed().await;
         }
         disk.sync_dir(dir).await?;
-        for base in gone {
-            for kind in Kind::ALL {
-                remove_if_there(&self.inner.env, &layout::deleted_path(dir, *base, kind)).await?;
-            }
-            self.inner.env.yield_if_needed().await;
+        let delay_ms = self.inner.state.borrow().options.file_delete_delay_ms;
+        if delay_ms == 0 {
+            return remove_deleted(&self.inner.env, dir, gone).await;
         }
+        let (env, dir, gone) = (self.inner.env.clone(), dir.clone(), gone.to_vec());
+        self.inner.env.spawn(Group::Retention, async move {
+            env.sleep(Duration::from_millis(delay_ms)).await;
+            // What cannot be removed now goes when the log is opened again.
+            let _ = remove_deleted(&env, &dir, &gone).await;
+        });
         Ok(())
     }
 
@@ -292,7 +297,7 @@ impl<E: Env> Log<E> {
             let dir = log.inner.dir.clone();
             log.fence(IoFailure::of_kind("use", &dir, std::io::ErrorKind::NotFound));
             let env = &log.inner.env;
-            let deleted = layout::deleted_dir(&dir, [env.random(), env.random()]);
+            let deleted = layout::set_aside_dir(&dir, [env.random(), env.random()], layout::DELETE);
             let removed = async {
                 env.disk().rename(&dir, &deleted).await?;
                 env.disk().sync_dir(dir.parent().unwrap_or(Path::new(""))).await?;
@@ -302,6 +307,17 @@ impl<E: Env> Log<E> {
         })
         .await
     }
+}
+
+/// Removes the renamed files of the segments at `gone`, as far as they are there.
+async fn remove_deleted<E: Env>(env: &E, dir: &Path, gone: &[Offset]) -> Result<(), IoFailure> {
+    for base in gone {
+        for kind in Kind::ALL {
+            remove_if_there(env, &layout::deleted_path(dir, *base, kind)).await?;
+        }
+        env.yield_if_needed().await;
+    }
+    Ok(())
 }
 
 /// Removes a directory of a log, also one that was about to be removed when the process ended

@@ -63,6 +63,7 @@ const OPTIONS: LogOptions = LogOptions {
     segment_jitter_ms: 0,
     index_interval_bytes: 300,
     index_bytes_max: 10 << 20,
+    file_delete_delay_ms: 0,
 };
 
 async fn use_it(env: &StdEnv, known: Known) {

@@ -23,6 +23,7 @@ const OPTIONS: LogOptions = LogOptions {
     segment_jitter_ms: 0,
     index_interval_bytes: 1000,
     index_bytes_max: 10 << 20,
+    file_delete_delay_ms: 0,
 };
 
 struct Bench {

@@ -25,6 +25,7 @@ pub(crate) fn small() -> LogOptions {
         segment_jitter_ms: 0,
         index_interval_bytes: 1000,
         index_bytes_max: 1 << 20,
+        file_delete_delay_ms: 0,
     }
 }
 

@@ -91,8 +91,7 @@ fn duplicates_gaps_and_epochs_are_answered_as_kafka_does() {
     });
 }
 
-// Wrong: it should forget none. Kafka's producer snapshot, which a clean stop writes, has room for one batch of
-// each producer; Kafka forgets the other four as well.
+// As in Kafka: its producer snapshot, which a clean stop writes, has room for one batch of each producer.
 #[test]
 fn a_clean_restart_forgets_all_batches_but_the_last() {
     everywhere(|site| {
