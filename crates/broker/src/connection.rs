@@ -3,7 +3,7 @@
 //! Two tasks: the reader takes one frame after the other and begins each request; the writer sends
 //! the answers in the order of their requests, whenever they are done. An idle connection holds no
 //! buffer. A client that does not read its answers stops its own reader when
-//! `requests_in_flight` of them wait.
+//! `requests_in_flight` of them wait, or `produces_in_flight` small ones.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,7 +13,7 @@ use std::rc::Rc;
 use buf::{Charge, Sealed};
 use env::sync::{Receiver, Signal, oneshot};
 use env::{Group, Stream};
-use wire::{FrameLimits, Refusal, Request};
+use wire::{ApiKey, FrameLimits, Refusal, Request};
 
 use crate::incoming::Incoming;
 use crate::options::frame_bytes_max;
@@ -38,9 +38,18 @@ enum Refused {
     NoRoom,
 }
 
+/// An answer that is owed.
+struct Owed {
+    answer: Receiver<Answer>,
+    to_produce: bool,
+}
+
 /// What reader and writer share.
 struct Line {
-    answers: RefCell<VecDeque<Receiver<Answer>>>,
+    /// In the order of their requests.
+    owed: RefCell<VecDeque<Owed>>,
+    /// How many of them answer a Produce.
+    to_produce: Cell<usize>,
     changed: Signal,
     reading: Cell<bool>,
     writing: Cell<bool>,
@@ -50,7 +59,8 @@ impl<E: World> Shard<E> {
     /// Serves one connection until either side ends it.
     pub async fn serve<S: Stream>(self, stream: S) {
         let line = Rc::new(Line {
-            answers: RefCell::default(),
+            owed: RefCell::default(),
+            to_produce: Cell::new(0),
             changed: Signal::new(),
             reading: Cell::new(true),
             writing: Cell::new(true),
@@ -84,10 +94,12 @@ impl<E: World> Shard<E> {
     }
 
     async fn begin_request(&self, line: &Rc<Line>, frame: Sealed) -> io::Result<()> {
-        let (sender, receiver) = oneshot();
-        line.answers.borrow_mut().push_back(receiver);
-        line.changed.notify();
-        match self.decode(frame).await {
+        let (sender, answer) = oneshot();
+        let decoded = self.decode(frame).await;
+        let to_produce =
+            decoded.as_ref().is_ok_and(|(request, _)| request.header.key == ApiKey::Produce);
+        line.owe(Owed { answer, to_produce });
+        match decoded {
             Ok((request, charge)) => {
                 let group = crate::dispatch::group_of(request.header.key);
                 let stage_two = self.take_in(request).await;
@@ -119,10 +131,13 @@ impl<E: World> Shard<E> {
     }
 
     async fn wait_for_room(&self, line: &Line) {
-        let max = self.inner.options.limits.requests_in_flight;
+        let limits = &self.inner.options.limits;
         loop {
             let seen = line.changed.seen();
-            if line.answers.borrow().len() < max || !line.writing.get() {
+            let to_produce = line.to_produce.get();
+            let others = line.owed.borrow().len() - to_produce;
+            let room = others < limits.requests_in_flight && to_produce < limits.produces_in_flight;
+            if room || !line.writing.get() {
                 return;
             }
             line.changed.after(seen).await;
@@ -130,11 +145,24 @@ impl<E: World> Shard<E> {
     }
 }
 
+impl Line {
+    fn owe(&self, owed: Owed) {
+        self.to_produce.set(self.to_produce.get() + usize::from(owed.to_produce));
+        self.owed.borrow_mut().push_back(owed);
+        self.changed.notify();
+    }
+
+    fn next_owed(&self) -> Option<Receiver<Answer>> {
+        let owed = self.owed.borrow_mut().pop_front()?;
+        self.to_produce.set(self.to_produce.get() - usize::from(owed.to_produce));
+        Some(owed.answer)
+    }
+}
+
 async fn write_answers<S: Stream>(line: Rc<Line>, stream: S) {
     loop {
         let seen = line.changed.seen();
-        let next = line.answers.borrow_mut().pop_front();
-        let Some(receiver) = next else {
+        let Some(receiver) = line.next_owed() else {
             if !line.reading.get() {
                 break;
             }

@@ -20,8 +20,12 @@ pub struct Options {
 /// Sizes of what is bounded, for one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests of one connection that are being served or whose answers wait to be written.
+    /// Requests of one connection that are being served or whose answers wait to be written,
+    /// Produce apart.
     pub requests_in_flight: usize,
+    /// Produce requests of one connection that are not answered yet. Their answers are small, and
+    /// a client that sends one batch for each request fills a commit round with many of them.
+    pub produces_in_flight: usize,
     /// Length of one journal file in bytes.
     pub journal_file_bytes: u64,
     /// Journal files.
@@ -32,7 +36,12 @@ impl Limits {
     /// What a server uses.
     #[must_use]
     pub const fn server() -> Limits {
-        Limits { requests_in_flight: 64, journal_file_bytes: 32 << 20, journal_files: 4 }
+        Limits {
+            requests_in_flight: 64,
+            produces_in_flight: 1_024,
+            journal_file_bytes: 32 << 20,
+            journal_files: 4,
+        }
     }
 }
 

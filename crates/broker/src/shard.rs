@@ -1,6 +1,7 @@
 //! One shard of the broker: what it owns, and what it does when another shard asks.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -9,9 +10,9 @@ use env::{Envelope, Gate, Group, Mesh, ShardId};
 use journal::Replay;
 use journal::checkpoint::Checkpoint;
 use metadata::Image;
-use metadata::configs::Node;
+use metadata::configs::{Node, TopicConfig};
 use partition::Committer;
-use record::TopicPartition;
+use record::{TopicId, TopicPartition};
 
 use crate::admission::Admission;
 use crate::calls::{Calls, envelope};
@@ -38,6 +39,8 @@ pub(crate) struct Inner<E: World> {
     /// This node with the settings it was started with.
     pub(crate) node: RefCell<Node>,
     pub(crate) image: RefCell<Image>,
+    /// The configurations of topics that were produced to since the image last changed.
+    pub(crate) topic_configs: RefCell<BTreeMap<TopicId, TopicConfig>>,
     pub(crate) table: Table<E>,
     pub(crate) calls: Calls,
     pub(crate) admission: Rc<Admission>,
@@ -101,6 +104,7 @@ impl<E: World> Shard<E> {
                 identity: RefCell::default(),
                 node: RefCell::new(node),
                 image: RefCell::new(Image::default()),
+                topic_configs: RefCell::default(),
                 table: Table::new(),
                 calls: Calls::default(),
                 charging: Gate::default(),

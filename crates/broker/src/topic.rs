@@ -26,9 +26,13 @@ impl<E: World> Shard<E> {
         effective_topic_config(image, &self.inner.node.borrow(), topic)
     }
 
-    /// What a produced batch must fulfil.
-    pub(crate) fn rules(&self, image: &Image, found: &Found, version: i16) -> Rules {
-        rules(&self.topic_config(image, &found.name), version)
+    /// What a batch produced to it now must fulfil.
+    pub(crate) fn rules(&self, found: &Found, version: i16) -> Rules {
+        let mut known = self.inner.topic_configs.borrow_mut();
+        let config = known
+            .entry(found.id)
+            .or_insert_with(|| self.topic_config(&self.inner.image.borrow(), &found.name));
+        rules(config, version)
     }
 
     /// Whether clients may have topics created by asking about them.
@@ -81,7 +85,13 @@ pub(crate) fn log_options(config: &TopicConfig) -> LogOptions {
         segment_jitter_ms: config.segment_jitter_ms,
         index_interval_bytes: config.index_interval_bytes,
         index_bytes_max: config.segment_index_bytes,
+        file_delete_delay_ms: delete_delay_ms(config),
     }
+}
+
+/// How long the files of what was dropped stay.
+pub(crate) fn delete_delay_ms(config: &TopicConfig) -> u64 {
+    u64::try_from(config.file_delete_delay_ms).unwrap_or(0)
 }
 
 /// What an acknowledgement of the topic means.

@@ -60,7 +60,12 @@ pub fn options() -> Options {
         advertised_port: 9092,
         log_dir: "/sim".to_owned(),
         configs: BTreeMap::new(),
-        limits: Limits { requests_in_flight: 8, journal_file_bytes: 128 << 10, journal_files: 3 },
+        limits: Limits {
+            requests_in_flight: 8,
+            produces_in_flight: 16,
+            journal_file_bytes: 128 << 10,
+            journal_files: 3,
+        },
     }
 }
 

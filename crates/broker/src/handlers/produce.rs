@@ -94,7 +94,7 @@ impl<E: World> Shard<E> {
         let mut by_owner: BTreeMap<ShardId, Vec<ProducePart>> = BTreeMap::new();
         for (topic, data) in work.topics.iter().enumerate() {
             let found = resolve(&image, work.version, data);
-            let rules = found.as_ref().ok().map(|found| self.rules(&image, found, work.version));
+            let rules = found.as_ref().ok().map(|found| self.rules(found, work.version));
             for partition in &data.partition_data {
                 let slot = work.slots.len();
                 let checked = match (&found, bad_acks, transactional) {
