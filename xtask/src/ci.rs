@@ -13,10 +13,11 @@ use crate::tidy;
 /// What to run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Steps: fmt, tidy, clippy, doc, test, release, clients, hardship. `clients` runs the rdkafka
-scenarios of tests/conformance against the release binary with one and with two shards, `hardship`
-kills the binary under producers (tests/crash), asks it every request in every version
-(tests/requests), and sends it what no client should (tests/hostile).
+Steps: fmt, tidy, clippy, doc, test, simulation, release, clients, hardship. `simulation` runs the
+whole broker from 2,000 seeds and the recorded one, `clients` the rdkafka scenarios of
+tests/conformance against the release binary with one and with two shards, `hardship` kills the
+binary under producers (tests/crash), asks it every request in every version (tests/requests), and
+sends it what no client should (tests/hostile).
 
 Examples:
   cargo xtask ci
@@ -37,12 +38,13 @@ struct Step {
     act: fn(&Path) -> Outcome<()>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "fmt", act: |root| cargo(root, &["fmt", "--all", "--check"], &[]) },
     Step { name: "tidy", act: |root| tidy::check_and_say(root, true) },
     Step { name: "clippy", act: clippy },
     Step { name: "doc", act: doc },
     Step { name: "test", act: test },
+    Step { name: "simulation", act: simulation },
     Step { name: "release", act: |root| release_binary(root).map(drop) },
     Step { name: "clients", act: clients },
     Step { name: "hardship", act: hardship },
@@ -93,11 +95,26 @@ fn doc(root: &Path) -> Outcome<()> {
 const BLACK_BOX: [&str; 4] =
     ["evenkeel-conformance", "evenkeel-crash-tests", "evenkeel-hostile", "evenkeel-requests"];
 
-/// Everything but what needs the release binary.
+/// Test packages that run the whole broker many times over; `simulation` runs them.
+const MANY_RUNS: [&str; 2] = ["evenkeel-sim-tests", "evenkeel-recorded-tests"];
+
+/// Seeds of the simulation.
+const SEEDS: &str = "2000";
+
+/// Everything but what needs the release binary or takes many runs.
 fn test(root: &Path) -> Outcome<()> {
     let mut arguments = vec!["test", "--workspace", "--locked"];
-    arguments.extend(BLACK_BOX.iter().flat_map(|package| ["--exclude", *package]));
+    let elsewhere = BLACK_BOX.iter().chain(&MANY_RUNS);
+    arguments.extend(elsewhere.flat_map(|package| ["--exclude", *package]));
     cargo(root, &arguments, &[])
+}
+
+/// Optimised, since that is nine times as fast, with every debug assertion and overflow check.
+/// The profile is the one of tests otherwise, so that foreign packages are not built again.
+fn simulation(root: &Path) -> Outcome<()> {
+    let mut arguments = vec!["test", "--locked", "--config", "profile.dev.opt-level=1"];
+    arguments.extend(MANY_RUNS.iter().flat_map(|package| ["-p", *package]));
+    cargo(root, &arguments, &[("SIM_SEEDS", SEEDS)])
 }
 
 fn clients(root: &Path) -> Outcome<()> {

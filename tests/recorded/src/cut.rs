@@ -1,4 +1,7 @@
 //! Moments of a recorded run at which it might have ended, and what recovers from them.
+//!
+//! Not those of the clean stop: a power cut there loses what was acknowledged, which the regressions of
+//! the simulation show (`tests/sim/tests/regressions.rs`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -32,15 +35,15 @@ pub struct Tried {
     pub complaints: Vec<String>,
 }
 
-/// Lets `live` end at `prefixes` moments, in several ways each, and recovers, until a history is
-/// found broken. Half of the moments are those at which an answer was given. `rule` is broken in
-/// the recovering broker.
+/// Lets `live` end at `prefixes` moments before its clean stop, in several ways each, and
+/// recovers, until a history is found broken by a loss of power. Half of the moments are those at
+/// which an answer was given. `rule` is broken in the recovering broker.
 #[must_use]
 pub fn try_all(live: &Live, prefixes: usize, seed: u64, rule: Rule) -> Tried {
     let mut random = Random(seed);
     let mut replay = live.recording.replay();
     let mut tried = Tried::default();
-    for prefix in choose(&live.facts, replay.len(), prefixes, &mut random) {
+    for prefix in choose(&live.facts, live.served, prefixes, &mut random) {
         replay.advance_to(prefix);
         tried.prefixes += 1;
         for _ in 0..2 {
@@ -61,7 +64,8 @@ pub fn try_all(live: &Live, prefixes: usize, seed: u64, rule: Rule) -> Tried {
 
 /// Where to cut, in order.
 fn choose(facts: &Facts, events: usize, count: usize, random: &mut Random) -> Vec<usize> {
-    let told = facts.places();
+    let mut told = facts.places();
+    told.retain(|place| *place <= events);
     let mut below =
         |bound: usize| usize::try_from(random.below(bound as u64)).expect("below a usize");
     let mut chosen: Vec<usize> = (0..count)
@@ -73,10 +77,11 @@ fn choose(facts: &Facts, events: usize, count: usize, random: &mut Random) -> Ve
 }
 
 impl Tried {
-    /// Whether something known was not there, or something there was not known.
+    /// Whether after a loss of power something known was not there, or something there not known.
     #[must_use]
     pub fn history_is_broken(&self) -> bool {
-        self.complaints.iter().any(|complaint| complaint.contains(BROKEN))
+        let power = format!("{:?}", End::Power);
+        self.complaints.iter().any(|what| what.starts_with(&power) && what.contains(BROKEN))
     }
 
     fn look_at(&mut self, image: &Image) {

@@ -165,7 +165,7 @@ impl Worker {
             })
             .collect();
         self.about_to(Fact::Sends(place.clone(), values.clone()));
-        let built = build(-1, -1, &values);
+        let built = build((-1, -1), self.client.wall_ms(), &values);
         let answer = self.client.produce(&place.0, place.1, built, -1).await?;
         let base = answer.expect("nothing fails here").base_offset;
         self.told(Fact::Acknowledged(place, base, values));

@@ -71,6 +71,11 @@ impl<E: Env, S: Stream> Client<E, S> {
         Client { env, stream, correlation }
     }
 
+    /// The wall clock where the client is.
+    pub fn wall_ms(&self) -> i64 {
+        self.env.wall_ms()
+    }
+
     /// The number of the last request.
     pub fn correlation(&self) -> i32 {
         self.correlation

@@ -63,6 +63,10 @@ pub async fn incarnation_of(
     });
     running.push(wait);
     all(running).await;
+    if plan.stops {
+        let stopped = shards[0].0.stop().await;
+        assert!(stopped.is_ok() || plan.trouble.may_fail(), "seed {}: {stopped:?}", plan.seed);
+    }
 }
 
 struct Producer {
@@ -84,7 +88,8 @@ impl Producer {
             let values: Vec<Vec<u8>> =
                 (0..=random.below(3)).map(|k| self.value(batch, k, &mut random)).collect();
             let sequence = sequences.entry(partition).or_default();
-            let bytes = build(id, *sequence, &values);
+            let timestamp_ms = if self.plan.timestamps { client.wall_ms() } else { -1 };
+            let bytes = build((id, *sequence), timestamp_ms, &values);
             *sequence += i32::try_from(values.len()).expect("small");
             let place: Place = (TOPIC.to_owned(), partition);
             self.history.sends(&place, &values);
@@ -111,13 +116,13 @@ impl Producer {
     }
 }
 
-/// A batch of `values` of an idempotent producer.
+/// A batch of `values` of a producer with its sequence, both -1 for one that is not idempotent.
 #[must_use]
-pub fn build(producer: i64, sequence: i32, values: &[Vec<u8>]) -> Vec<u8> {
+pub fn build((producer, sequence): (i64, i32), timestamp_ms: i64, values: &[Vec<u8>]) -> Vec<u8> {
     let mut builder = Builder::new(Codec::None);
     builder.producer(producer, 0, sequence);
     for value in values {
-        builder.record(-1, None, Some(value), &[]);
+        builder.record(timestamp_ms, None, Some(value), &[]);
     }
     builder.build()
 }

@@ -24,6 +24,10 @@ pub struct Plan {
     pub trouble: Trouble,
     /// The power is cut at one of the first so many mutations of the disk.
     pub mutations_max: u64,
+    /// Whether the broker is stopped cleanly when the clients are done.
+    pub stops: bool,
+    /// Whether records have timestamps. Without, they are of the year 1970, and old.
+    pub timestamps: bool,
     /// The rule that is broken on purpose.
     pub rule: Rule,
 }
@@ -76,6 +80,8 @@ impl Plan {
                 _ => Trouble::None,
             },
             mutations_max: 400,
+            stops: false,
+            timestamps: true,
             rule: Rule::None,
         };
         if random.below(8) == 0 { plan.long() } else { plan }

@@ -65,6 +65,27 @@ impl Log {
         file
     }
 
+    /// `act` in words. A file is called what it was called last.
+    pub(super) fn describe(&self, act: &Act) -> String {
+        let name = |file: &FileId| {
+            let named = self.names.iter().find(|(_, known)| *known == file);
+            named.map_or(format!("removed file {file}"), |(path, _)| path.display().to_string())
+        };
+        match act {
+            Act::Create { path, .. } => format!("create {}", path.display()),
+            Act::CreateDir { path } => format!("create directory {}", path.display()),
+            Act::Rename { from, to } => format!("rename {} to {}", from.display(), to.display()),
+            Act::Remove { path, .. } => format!("remove {}", path.display()),
+            Act::SyncDir { path } => format!("sync directory {:?}", path.display().to_string()),
+            Act::Write { file, position, data } => {
+                format!("write {} bytes at {position} of {}", data.len(), name(file))
+            }
+            Act::SetLen { file, len } => format!("set length {len} of {}", name(file)),
+            Act::Allocate { file, len } => format!("allocate {len} of {}", name(file)),
+            Act::Sync { file } => format!("sync {}", name(file)),
+        }
+    }
+
     pub(super) fn begin(&mut self, act: Act) -> usize {
         self.events.push(Event::Begun(act));
         self.events.len() - 1

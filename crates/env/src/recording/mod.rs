@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub use crate::sim::Contents;
 pub use disk::{RecordingDisk, RecordingFile};
-use log::Log;
+use log::{Event, Log};
 pub use replay::Replay;
 pub use world::RecordingEnv;
 
@@ -61,6 +61,18 @@ impl Recording {
         let mut replay = self.replay();
         replay.advance_to(prefix);
         replay.survivor(seed)
+    }
+
+    /// What event number `place` was, in words, for a complaint. `None` if there are fewer.
+    #[must_use]
+    pub fn describe(&self, place: usize) -> Option<String> {
+        let log = self.log();
+        Some(match log.events.get(place)? {
+            Event::Begun(act) => log.describe(act),
+            Event::Done { begun, ok } => {
+                format!("{begun} {}", if *ok { "done" } else { "failed" })
+            }
+        })
     }
 
     /// Walks through the events recorded so far: cheaper than
