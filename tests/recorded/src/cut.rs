@@ -36,8 +36,8 @@ pub struct Tried {
 }
 
 /// Lets `live` end at `prefixes` moments before its clean stop, in several ways each, and
-/// recovers, until a history is found broken. Half of the moments are those at which an answer was given. `rule` is broken in
-/// the recovering broker.
+/// recovers, until a history is found broken by a loss of power. Half of the moments are those at
+/// which an answer was given. `rule` is broken in the recovering broker.
 #[must_use]
 pub fn try_all(live: &Live, prefixes: usize, seed: u64, rule: Rule) -> Tried {
     let mut random = Random(seed);
@@ -77,10 +77,11 @@ fn choose(facts: &Facts, events: usize, count: usize, random: &mut Random) -> Ve
 }
 
 impl Tried {
-    /// Whether something known was not there, or something there was not known.
+    /// Whether after a loss of power something known was not there, or something there not known.
     #[must_use]
     pub fn history_is_broken(&self) -> bool {
-        self.complaints.iter().any(|complaint| complaint.contains(BROKEN))
+        let power = format!("{:?}", End::Power);
+        self.complaints.iter().any(|what| what.starts_with(&power) && what.contains(BROKEN))
     }
 
     fn look_at(&mut self, image: &Image) {
