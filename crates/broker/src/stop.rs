@@ -69,6 +69,9 @@ impl<E: World> Shard<E> {
             }
         }
         self.ends_of_unopened(&mut ends);
+        // Until the marks are left, a loss of power finds the checkpoint: it must say where the logs
+        // end now, before the journal, which knew, is void.
+        committer.checkpoint(Group::System).await.map_err(|error| error.to_string())?;
         committer.close_journal().await.map_err(|error| error.to_string())?;
         // Acknowledgements are on their way to the sockets.
         self.env().sleep(Duration::from_millis(50)).await;

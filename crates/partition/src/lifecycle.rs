@@ -73,8 +73,13 @@ impl<E: Env> Partition<E> {
             .map(|segment| Extent {
                 next: segment.next,
                 len_bytes: segment.len_bytes,
-                // Not known is as young as can be: nothing goes by a guess.
-                largest_timestamp_ms: segment.largest_timestamp_ms.unwrap_or(i64::MAX),
+                largest_timestamp_ms: match segment.largest_timestamp_ms {
+                    // Not known is as young as can be: nothing goes by a guess.
+                    None => i64::MAX,
+                    // Records without timestamps: Kafka takes the file's time, which is no later.
+                    Some(none) if none < 0 => segment.since_ms,
+                    Some(largest_ms) => largest_ms,
+                },
             })
             .collect();
         let decided =

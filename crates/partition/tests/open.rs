@@ -12,7 +12,7 @@ use evenkeel_partition::{
     Recovered,
 };
 use record::{Builder, Codec, LeaderEpoch, Offset, TopicId, TopicPartition};
-use segment::{Known, LogOptions, ReadError};
+use segment::{Known, KnownTail, LogOptions, ReadError};
 
 type World = SimEnv<()>;
 
@@ -93,6 +93,27 @@ fn records_behind_a_damaged_segment_are_served_and_those_in_it_are_an_error() {
             let inside = read(at(1)).await;
             assert!(matches!(inside, Err(FetchError::Read(ReadError::Corrupt(_)))), "{inside:?}");
             assert_eq!(partition.bounds().log_end, at(COUNT));
+        });
+    }
+}
+
+#[test]
+fn a_noted_end_is_not_believed_when_the_log_goes_on() {
+    let batch_bytes = 1_070;
+    for noted in [1, 4] {
+        run_on(Image::of(&disk()), |env| async move {
+            // The last segment begins at a multiple of seven and goes on behind what was noted.
+            let segment_base = at(28);
+            let end = at(28 + noted);
+            let tail = KnownTail {
+                segment_base,
+                len_bytes: u64::try_from(noted).unwrap() * batch_bytes,
+                end,
+                largest_timestamp_ms: end.raw() - 1,
+            };
+            let known = Known { tail: Some(tail), ..known(at(29)) };
+            let (partition, _) = opened(&env, known).await.unwrap();
+            assert_eq!(partition.bounds().log_end, at(COUNT), "noted {noted}");
         });
     }
 }

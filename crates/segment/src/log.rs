@@ -338,6 +338,7 @@ impl<E: Env> Log<E> {
             next,
             len_bytes: segment.len,
             largest_timestamp_ms: segment.largest_ms,
+            since_ms: segment.created_ms,
             active: segment.base == active_base,
             durable: segment.next <= state.durable,
         });

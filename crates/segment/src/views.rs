@@ -84,6 +84,8 @@ pub struct SegmentView {
     /// The largest timestamp in it, -1 if there is none; `None` if it was not read yet (see
     /// [`load_timestamps`](crate::Log::load_timestamps)).
     pub largest_timestamp_ms: Option<i64>,
+    /// When it was begun, or when this log was opened if that was later, in milliseconds.
+    pub since_ms: i64,
     /// Whether it is the one that is appended to.
     pub active: bool,
     /// Whether all of it is flushed.

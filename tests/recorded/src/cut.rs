@@ -1,7 +1,5 @@
-//! Moments of a recorded run at which it might have ended, and what recovers from them.
-//!
-//! Not those of the clean stop: a power cut there loses what was acknowledged, which the regressions of
-//! the simulation show (`tests/sim/tests/regressions.rs`).
+//! Moments of a recorded run, its clean stop included, at which it might have ended, and what recovers
+//! from them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -35,7 +33,7 @@ pub struct Tried {
     pub complaints: Vec<String>,
 }
 
-/// Lets `live` end at `prefixes` moments before its clean stop, in several ways each, and
+/// Lets `live` end at `prefixes` moments, in several ways each, and
 /// recovers, until a history is found broken by a loss of power. Half of the moments are those at
 /// which an answer was given. `rule` is broken in the recovering broker.
 #[must_use]
@@ -43,7 +41,7 @@ pub fn try_all(live: &Live, prefixes: usize, seed: u64, rule: Rule) -> Tried {
     let mut random = Random(seed);
     let mut replay = live.recording.replay();
     let mut tried = Tried::default();
-    for prefix in choose(&live.facts, live.served, prefixes, &mut random) {
+    for prefix in choose(&live.facts, live.recording.len(), prefixes, &mut random) {
         replay.advance_to(prefix);
         tried.prefixes += 1;
         for _ in 0..2 {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use broker::{Shard, ShardMessage};
@@ -29,8 +29,6 @@ pub struct Live {
     pub recording: Recording,
     /// Everything that clients did and were told.
     pub facts: Facts,
-    /// How many events there were when the clean stop began.
-    pub served: usize,
 }
 
 /// What the shards of a run share.
@@ -44,7 +42,6 @@ pub(crate) struct Run {
     rule: Rule,
     listening: Arc<AtomicU16>,
     working: Arc<AtomicU16>,
-    served: Arc<AtomicUsize>,
 }
 
 /// Runs a broker with a load that `seed` chooses, and stops it cleanly.
@@ -65,7 +62,6 @@ pub fn live(seed: u64, rule: Rule) -> Live {
         rule,
         listening: Arc::default(),
         working: Arc::new(AtomicU16::new(SHARDS)),
-        served: Arc::default(),
     };
     let config = Config {
         memory_bytes_per_shard: 64 << 20,
@@ -75,8 +71,7 @@ pub fn live(seed: u64, rule: Rule) -> Live {
     let on_shard = run.clone();
     runtime::run::<ShardMessage, _, _>(config, move |env| serve(env, on_shard.clone()))
         .expect("io_uring is there");
-    let served = run.served.load(Ordering::Acquire);
-    Live { recording: run.recording, facts: run.facts, served }
+    Live { recording: run.recording, facts: run.facts }
 }
 
 /// One shard from its start to its end.
@@ -95,7 +90,6 @@ async fn serve(env: ShardEnv<ShardMessage>, run: Run) {
         return shard.closed().await;
     }
     until(&env, || run.working.load(Ordering::Acquire) == 0).await;
-    run.served.store(run.recording.len(), Ordering::Release);
     shard.stop().await.expect("nothing fails");
 }
 

@@ -80,8 +80,8 @@ impl Plan {
                 _ => Trouble::None,
             },
             mutations_max: 400,
-            stops: false,
-            timestamps: true,
+            stops: random.below(4) == 0,
+            timestamps: random.below(8) != 0,
             rule: Rule::None,
         };
         if random.below(8) == 0 { plan.long() } else { plan }

@@ -273,7 +273,7 @@ impl<'a, E: Env> Opening<'a, E> {
         let path = layout::path(self.dir, base, Kind::Log);
         let file = self.env.disk().open(&path, mode.direct()).await?;
         self.env.disk().sync_dir(self.dir).await?;
-        let mut segment = Segment::new(base, 0, 0);
+        let mut segment = Segment::new(base, self.env.wall_ms(), 0);
         segment.log_file.handle = Some(file);
         segment.log_file.exists = true;
         self.state.segments.insert(base, segment);
@@ -289,8 +289,11 @@ impl<'a, E: Env> Opening<'a, E> {
     fn finish(&mut self, known: Known) {
         let state = &mut self.state;
         let jitter_ms = self.options.segment_jitter_ms.min(self.options.segment_ms);
+        let now_ms = self.env.wall_ms();
+        for segment in state.segments.range_mut(..).map(|(_, segment)| segment) {
+            segment.created_ms = now_ms;
+        }
         let active = state.active_mut();
-        active.created_ms = self.env.wall_ms();
         active.jitter_ms = jitter(self.env, jitter_ms);
         let end = state.end();
         state.start = known.start.max(state.first_base());

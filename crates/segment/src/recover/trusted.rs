@@ -1,5 +1,6 @@
 //! Segments that need no scan: nothing was appended since their end was noted, or they were closed.
 
+use buf::PAGE;
 use env::{Disk, Env, File, OpenMode};
 use index::{Building, OffsetEntry, TimeEntry};
 use record::Offset;
@@ -22,7 +23,9 @@ struct LastEntries {
 }
 
 impl<E: Env> Opening<'_, E> {
-    /// `tail` if the last segment is the one it speaks of and long enough.
+    /// `tail` if the last segment is the one it speaks of, long enough, and nothing lies behind. A
+    /// batch there was appended after the tail was noted; it may have been acknowledged as soon as
+    /// it was in the file.
     pub(super) async fn fitting_tail(
         &self,
         last: Offset,
@@ -31,8 +34,30 @@ impl<E: Env> Opening<'_, E> {
         let Some(tail) = tail.filter(|tail| tail.segment_base == last && last <= tail.end) else {
             return Ok(None);
         };
-        let len_bytes = self.file_len(last).await?;
-        Ok(Some(tail).filter(|tail| tail.len_bytes <= len_bytes))
+        let file_len = self.file_len(last).await?;
+        if file_len < tail.len_bytes || self.goes_on(last, tail, file_len).await? {
+            return Ok(None);
+        }
+        Ok(Some(tail))
+    }
+
+    /// Whether anything but space lies behind `tail`.
+    async fn goes_on(
+        &self,
+        last: Offset,
+        tail: KnownTail,
+        file_len: u64,
+    ) -> Result<bool, OpenError> {
+        if file_len == tail.len_bytes {
+            return Ok(false);
+        }
+        let path = layout::path(self.dir, last, Kind::Log);
+        let file = self.env.disk().open(&path, OpenMode::existing().direct()).await?;
+        let mut reader = FileReader::new(self.env, file, file_len, self.group);
+        reader.piece_bytes = PAGE;
+        let bounds = Bounds { limit: file_len, next: Offset::MAX, bad: &[] };
+        let next = Headers::new(tail.len_bytes, tail.end).next(&mut reader, bounds).await;
+        Ok(!matches!(next.map_err(open_error)?, Next::End | Next::Bad(Flaw::Zeros)))
     }
 
     /// A sealed segment, all of which is flushed.
