@@ -167,15 +167,16 @@ impl<E: World> Shard<E> {
         let more = bytes - buffer.as_ref().map_or(0, Buffer::capacity).min(bytes);
         let mut buffer = buffer;
         if !begun.is_next() || !self.try_provide(begun, &mut buffer, (bytes, most)) {
-            let mut place = begun.queue();
+            let mut place = begun.queue(self.env().now());
             let deadline = self.env().now().plus(MEMORY_WAIT_MAX);
             loop {
                 let now = self.env().now();
-                if deadline <= now {
+                if deadline <= now || begun.is_ended() {
                     return Err(io::ErrorKind::OutOfMemory.into());
                 }
                 if !begun.passes() {
-                    race(place.come_first(), self.env().sleep(deadline.since(now))).await;
+                    let limit = race(begun.ended(), self.env().sleep(deadline.since(now)));
+                    race(place.come_first(), limit).await;
                 }
                 if self.try_provide(begun, &mut buffer, (bytes, most)) {
                     break;

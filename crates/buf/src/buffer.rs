@@ -60,12 +60,7 @@ impl Buffer {
     /// If they do not fit.
     pub fn copy_in(&mut self, at: usize, bytes: &[u8]) {
         self.as_mut_slice()[at..at + bytes.len()].copy_from_slice(bytes);
-        self.note_copy(bytes.len());
-    }
-
-    /// Counts `bytes` that were copied in through [`as_mut_slice`](Buffer::as_mut_slice).
-    pub fn note_copy(&self, bytes: usize) {
-        self.block.count_copy(bytes);
+        self.block.count_copy(bytes.len());
     }
 
     /// Gives up writing for good: a view of the first `len` bytes.

@@ -84,12 +84,17 @@ impl Pool {
         self.inner.used_bytes.get()
     }
 
-    /// Bytes copied so far into this pool's chunks, and into its buffers as far as that was counted
-    /// ([`Buffer::copy_in`], [`Buffer::note_copy`]). How often what is produced is copied is a
-    /// promise; this is how it is tested.
+    /// Bytes copied so far into this pool's chunks, and elsewhere as far as that was counted
+    /// ([`Buffer::copy_in`], [`note_copy`](Pool::note_copy)). How often what is produced is copied is
+    /// a promise; this is how it is tested.
     #[must_use]
     pub fn copied(&self) -> u64 {
         self.inner.home.copied.load(Ordering::Relaxed)
+    }
+
+    /// Counts `bytes` that were copied on behalf of this pool's shard.
+    pub fn note_copy(&self, bytes: usize) {
+        self.inner.home.copied.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
     /// A buffer of at least `capacity` bytes, in whole pages. Its content is not

@@ -295,7 +295,7 @@ impl<E: Env> Journal<E> {
             ordinal: current.ordinal,
         };
         frame::encode(items, address, padded, buffer.as_mut_slice());
-        buffer.note_copy(padded);
+        self.inner.env.pool().note_copy(padded);
         let frame = buffer.seal(padded);
         let before = state.full.iter_mut().map(|file| &mut file.holdings);
         let payload_bytes = note_frame(&frame, sequence, &mut current.holdings, before);

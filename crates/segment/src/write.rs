@@ -213,7 +213,7 @@ impl<E: Env> Log<E> {
         let place = |position: u64| usize::try_from(position - page).expect("within a page");
         let copied = segment.tail.image(from..to).copy(from, &mut bytes[place(from)..place(to)]);
         assert!(copied == place(to) - place(from), "what is not written is in memory");
-        buffer.note_copy(PAGE);
+        self.inner.env.pool().note_copy(PAGE);
         Ok(Piece { position: page, bytes: buffer.seal(PAGE) })
     }
 

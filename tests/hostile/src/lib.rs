@@ -10,5 +10,7 @@ mod witness;
 
 pub use batch::{Batch, Codec, varint};
 pub use line::{Heard, Line};
-pub use request::{api_versions, fetch, framed, metadata, produce, produce_error};
+pub use request::{
+    api_versions, fetch, framed, metadata, metadata_of_bytes, produce, produce_error,
+};
 pub use witness::{Besieged, memory_bytes, memory_peak_bytes};

@@ -37,6 +37,19 @@ pub fn metadata(id: i32, topic: &str) -> Vec<u8> {
     framed(3, 4, id, &body)
 }
 
+/// Metadata of one topic, version 4, whose name is any bytes; creates nothing.
+///
+/// # Panics
+/// With a name longer than a name can be.
+#[must_use]
+pub fn metadata_of_bytes(id: i32, name: &[u8]) -> Vec<u8> {
+    let mut body = 1_i32.to_be_bytes().to_vec();
+    body.extend(i16::try_from(name.len()).expect("a short name").to_be_bytes());
+    body.extend(name);
+    body.push(0);
+    framed(3, 4, id, &body)
+}
+
 /// Produce of `records` to partition 0 of `topic`, version 7, acks all.
 #[must_use]
 pub fn produce(id: i32, topic: &str, records: &[u8]) -> Vec<u8> {

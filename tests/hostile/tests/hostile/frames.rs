@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use evenkeel_hostile::{
-    Batch, Besieged, Heard, Line, api_versions, fetch, framed, metadata, produce,
+    Batch, Besieged, Heard, Line, api_versions, fetch, framed, metadata, metadata_of_bytes, produce,
 };
 use kit::{Flavour, Workload};
 
@@ -125,6 +125,23 @@ fn unknown_keys_and_versions_end_as_with_kafka() {
         };
         assert_eq!(body[..2], 35_i16.to_be_bytes(), "unsupported version");
         assert!(matches!(line.ask(&api_versions(4)), Ok(Heard::Answer(4, _))), "and goes on");
+    }
+    besieged.relieve().expect("nobody else noticed");
+}
+
+// Kafka reads U+FFFD where a string is not UTF-8 and finds the name invalid: no connection ends.
+#[test]
+fn a_topic_name_that_is_not_utf8_is_an_invalid_name() {
+    let besieged = besieged();
+    let mut line = besieged.line().expect("accepted");
+    for name in [&b"\xff"[..], b"a\xc3b", b"\xed\xa0\x80"] {
+        let Ok(Heard::Answer(6, body)) = line.ask(&metadata_of_bytes(6, name)) else {
+            panic!("{name:?} was not answered");
+        };
+        // INVALID_TOPIC_EXCEPTION in front of the name, which is as long as it was.
+        let mut topic = 17_i16.to_be_bytes().to_vec();
+        topic.extend(i16::try_from(name.len()).expect("short").to_be_bytes());
+        assert!(body.windows(4).any(|bytes| bytes == topic), "{name:?}: {body:?}");
     }
     besieged.relieve().expect("nobody else noticed");
 }
