@@ -2,10 +2,9 @@
 //!
 //! A frame that has begun takes memory for what has come of it and a piece more, never for what it
 //! announces. All such frames of a shard share a part of its pool. When that or the pool runs short,
-//! the frames that took longest to fill their last piece lose their connections, then those that
-//! waited longest for their next. Frames that begin go before those that grow, of which one at a
-//! time may pass the share: so frames which wait for each other end. Counts only; the memory itself
-//! is the pool's.
+//! the frames that took longest to fill their last piece lose their connections, and one frame at a
+//! time may pass the share, so that frames which wait for each other end. Counts only; the memory
+//! itself is the pool's.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -13,7 +12,6 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
-use env::sync::{After, Signal};
 use env::{Gate, Nanos, Turn};
 
 /// First piece of a frame when memory is short, in bytes, and the least ever.
@@ -22,9 +20,6 @@ const PIECE_BYTES_MIN: usize = 16 << 10;
 const PIECE_BYTES_MAX: usize = 1 << 20;
 /// When memory is short, a frame that took longer than this over its last piece may be ended.
 const PIECE_PATIENCE: Duration = Duration::from_millis(500);
-/// When memory is short, a frame that waited longer than this for its next piece may be ended: those
-/// before it did not end either.
-const WAIT_PATIENCE: Duration = Duration::from_secs(1);
 /// A frame of which no byte came for so long is ended, however much memory there is. Kafka's limit
 /// for idle connections (`connections.max.idle.ms`, ten minutes) is for those between frames.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -50,25 +45,6 @@ pub(crate) struct Admission {
 struct Line {
     gate: Gate,
     waiting: Cell<usize>,
-}
-
-impl Frame {
-    /// How long it has kept its memory beyond what it may when memory is short; those that are
-    /// served come before those that wait.
-    fn overdue(&self, now: Nanos) -> Option<(bool, Duration)> {
-        let (waits, since, patience) = match self.waits_since {
-            None => (false, self.piece_since, PIECE_PATIENCE),
-            Some(since) => (true, since, WAIT_PATIENCE),
-        };
-        let over = now.since(since).checked_sub(patience)?;
-        (!self.closing).then_some((!waits, over))
-    }
-
-    fn end(&mut self) {
-        self.closing = true;
-        self.ended.notify();
-        (self.close)();
-    }
 }
 
 /// A place in a line; given up when dropped, and with it the turn.
@@ -99,11 +75,9 @@ struct Frame {
     piece_since: Nanos,
     /// When its last bytes came.
     heard_at: Nanos,
-    /// Since when it waits for memory: that it makes no progress is not its peer's fault.
-    waits_since: Option<Nanos>,
+    /// It waits for memory: that it makes no progress is not its peer's fault.
+    waits: bool,
     closing: bool,
-    /// Notified when it is ended.
-    ended: Signal,
     close: Box<dyn Fn()>,
 }
 
@@ -127,13 +101,7 @@ impl Admission {
     pub(crate) fn begin(self: &Rc<Self>) -> Begun {
         let id = self.next.get();
         self.next.set(id + 1);
-        Begun {
-            admission: Rc::clone(self),
-            id,
-            bytes: Cell::new(0),
-            is_known: Cell::new(false),
-            ended: Signal::new(),
-        }
+        Begun { admission: Rc::clone(self), id, bytes: Cell::new(0), is_known: Cell::new(false) }
     }
 
     /// Whether unfinished frames hold little: then one that is like its connection's last gets its
@@ -162,19 +130,20 @@ impl Admission {
     }
 
     /// Ends the connections of frames until `bytes` come back, as far as there are frames that took
-    /// too long over their last piece, longest first, or waited too long for their next. Says how
-    /// many it ended.
+    /// too long over their last piece: those that took longest first. Says how many it ended.
     pub(crate) fn make_way(&self, bytes: usize, now: Nanos) -> usize {
         let mut coming: usize = self.closing_bytes();
         let mut ended = 0;
         while coming < bytes {
             let mut frames = self.frames.borrow_mut();
-            let overdue =
-                frames.values_mut().filter_map(|frame| Some((frame.overdue(now)?, frame)));
-            let Some((_, slowest)) = overdue.max_by_key(|(over, _)| *over) else { break };
-            slowest.end();
+            let slow = frames.values_mut().filter(|frame| {
+                !frame.closing && !frame.waits && PIECE_PATIENCE <= now.since(frame.piece_since)
+            });
+            let Some(slowest) = slow.min_by_key(|frame| frame.piece_since) else { break };
+            slowest.closing = true;
             coming += slowest.bytes;
             ended += 1;
+            (slowest.close)();
         }
         ended
     }
@@ -188,9 +157,9 @@ impl Admission {
     pub(crate) fn end_silent(&self, now: Nanos) -> bool {
         let mut frames = self.frames.borrow_mut();
         for frame in frames.values_mut() {
-            let waits = frame.closing || frame.waits_since.is_some();
-            if !waits && SILENCE_MAX <= now.since(frame.heard_at) {
-                frame.end();
+            if !frame.closing && !frame.waits && SILENCE_MAX <= now.since(frame.heard_at) {
+                frame.closing = true;
+                (frame.close)();
             }
         }
         !frames.is_empty()
@@ -203,31 +172,17 @@ pub(crate) struct Begun {
     id: u64,
     bytes: Cell<usize>,
     is_known: Cell<bool>,
-    ended: Signal,
 }
 
 impl Begun {
-    /// Whether it was ended by [`Admission`].
-    pub(crate) fn is_ended(&self) -> bool {
-        0 < self.ended.seen()
-    }
-
-    /// Ready when it is ended.
-    pub(crate) fn ended(&self) -> After {
-        self.ended.after(0)
-    }
-
     /// Whether the share has room for `more` bytes of this frame. Only one that has some already may
     /// pass it.
     pub(crate) fn may_take(&self, more: usize) -> bool {
         let admission = &self.admission;
-        let grows = 0 < self.bytes.get();
-        let goes_first = !grows || admission.beginning.waiting.get() == 0;
-        let fits = admission.held_bytes.get() + more <= admission.share_bytes;
-        if (fits && goes_first) || self.passes() {
+        if admission.held_bytes.get() + more <= admission.share_bytes || self.passes() {
             return true;
         }
-        if grows && admission.passing.get().is_none() {
+        if 0 < self.bytes.get() && admission.passing.get().is_none() {
             admission.passing.set(Some(self.id));
             return true;
         }
@@ -249,8 +204,8 @@ impl Begun {
     }
 
     /// It waits for memory from here on, until it [`took`](Begun::took) some.
-    pub(crate) fn queue(&self, now: Nanos) -> Place<'_> {
-        self.with_frame(|frame| frame.waits_since = Some(now));
+    pub(crate) fn queue(&self) -> Place<'_> {
+        self.with_frame(|frame| frame.waits = true);
         let line = self.line();
         line.waiting.set(line.waiting.get() + 1);
         Place { line, turn: None }
@@ -263,7 +218,7 @@ impl Begun {
         self.bytes.set(bytes);
         self.with_frame(|frame| {
             frame.bytes = bytes;
-            frame.waits_since = None;
+            frame.waits = false;
             (frame.piece_since, frame.heard_at) = (now, now);
         });
     }
@@ -278,9 +233,8 @@ impl Begun {
             bytes: self.bytes.get(),
             piece_since: now,
             heard_at: now,
-            waits_since: None,
+            waits: false,
             closing: false,
-            ended: self.ended.clone(),
             close: close(),
         };
         self.admission.frames.borrow_mut().insert(self.id, frame);
@@ -360,35 +314,18 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_begin_go_before_those_that_grow() {
-        let admission = Rc::new(Admission::new(16 * MIB));
-        let (frames, _) = started(&admission, 3, MIB);
-        let newcomer = admission.begin();
-        let waits = newcomer.queue(at_ms(5));
-        assert!(newcomer.may_take(MIB));
-        assert!(frames[0].may_take(MIB), "it passes");
-        assert!(!frames[1].may_take(MIB), "there is room, and somebody who begins waits");
-        drop(waits);
-        assert!(frames[1].may_take(MIB));
-    }
-
-    #[test]
     fn whoever_took_longest_over_a_piece_is_ended_first_and_no_more_than_needed() {
         let admission = Rc::new(Admission::new(16 * MIB));
         let (frames, ended) = started(&admission, 6, MIB);
         assert_eq!(admission.make_way(MIB, at_ms(499)), 0, "nobody took too long");
         frames[0].took(2 * MIB, at_ms(400));
-        let waits = frames[1].queue(at_ms(500));
+        let waits = frames[1].queue();
         assert!(!frames[2].is_next(), "it would overtake");
         assert_eq!(admission.make_way(2 * MIB, at_ms(600)), 2);
         assert_eq!(*ended.borrow(), [2, 3], "not who went on, nor who waits for us");
         assert_eq!(admission.make_way(2 * MIB, at_ms(600)), 0, "two MiB are coming");
         assert_eq!(admission.make_way(100 * MIB, at_ms(600)), 2);
         assert_eq!(*ended.borrow(), [2, 3, 4, 5]);
-        assert_eq!(admission.make_way(100 * MIB, at_ms(1_499)), 1, "it waits for a second");
-        assert_eq!(*ended.borrow(), [2, 3, 4, 5, 0]);
-        assert_eq!(admission.make_way(100 * MIB, at_ms(1_500)), 1);
-        assert!(frames[1].is_ended());
         drop(waits);
         assert!(frames[2].is_next());
     }

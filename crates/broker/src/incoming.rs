@@ -167,16 +167,15 @@ impl<E: World> Shard<E> {
         let more = bytes - buffer.as_ref().map_or(0, Buffer::capacity).min(bytes);
         let mut buffer = buffer;
         if !begun.is_next() || !self.try_provide(begun, &mut buffer, (bytes, most)) {
-            let mut place = begun.queue(self.env().now());
+            let mut place = begun.queue();
             let deadline = self.env().now().plus(MEMORY_WAIT_MAX);
             loop {
                 let now = self.env().now();
-                if deadline <= now || begun.is_ended() {
+                if deadline <= now {
                     return Err(io::ErrorKind::OutOfMemory.into());
                 }
                 if !begun.passes() {
-                    let limit = race(begun.ended(), self.env().sleep(deadline.since(now)));
-                    race(place.come_first(), limit).await;
+                    race(place.come_first(), self.env().sleep(deadline.since(now))).await;
                 }
                 if self.try_provide(begun, &mut buffer, (bytes, most)) {
                     break;

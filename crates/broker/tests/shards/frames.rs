@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use env::sync::race;
-use env::{Env, Group, Stream};
-use record::{Builder, Codec};
+use env::{Env, Stream};
 
 use crate::world::{Client, Cluster, on_two_shards};
 
@@ -13,12 +12,6 @@ fn beginning(len: i32) -> Vec<u8> {
     let mut bytes = len.to_be_bytes().to_vec();
     bytes.extend([0, 0, 0, 7, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xff]);
     bytes
-}
-
-fn batch() -> Vec<u8> {
-    let mut builder = Builder::new(Codec::None);
-    builder.record(-1, None, Some(&[7; 100_000]), &[]);
-    builder.build()
 }
 
 /// Whether the broker ended the connection within `limit`.
@@ -46,38 +39,6 @@ fn announced_frames_take_no_memory_that_has_not_come() {
         cluster.sim.client_env().sleep(Duration::from_millis(100)).await;
         let each = (cluster.used(0) - before) / 100;
         assert!(each <= 80 << 10, "{each} bytes for each of a hundred frames of 4 MiB");
-    });
-}
-
-#[test]
-fn unfinished_frames_keep_nobody_out() {
-    on_two_shards(2, async |cluster| {
-        let mut witness = cluster.connect(0);
-        witness.topic("t", 2).await;
-        // Twenty MiB really come, on a shard that has sixteen, and every connection that is ended is
-        // followed by another.
-        let env = cluster.sim.client_env();
-        for _ in 0..200 {
-            let (first, next) = (cluster.connect(0), cluster.connect(0));
-            let pause = env.clone();
-            env.spawn(Group::Fetch, async move {
-                for client in [first, next] {
-                    client.say(&beginning(4 << 20)).await;
-                    for _ in 0..50 {
-                        client.say(&[0; 2048]).await;
-                        pause.sleep(Duration::from_millis(50)).await;
-                    }
-                    std::mem::forget(client);
-                }
-            });
-        }
-        for _ in 0..50 {
-            let asked = env.now();
-            assert_eq!(witness.produce("t", 0, &batch()).await, Some(0));
-            let waited = env.now().since(asked);
-            assert!(waited < Duration::from_secs(2), "it waited {waited:?}");
-            env.sleep(Duration::from_millis(100)).await;
-        }
     });
 }
 

@@ -134,7 +134,12 @@ fn options_of_broker() -> Options {
         advertised_port: 9092,
         log_dir: "/sim".to_owned(),
         configs: BTreeMap::new(),
-        limits: Limits { requests_in_flight: 8, journal_file_bytes: 1 << 20, journal_files: 3 },
+        limits: Limits {
+            requests_in_flight: 8,
+            produces_in_flight: 8,
+            journal_file_bytes: 1 << 20,
+            journal_files: 3,
+        },
     }
 }
 
