@@ -44,6 +44,45 @@ fn sixty_four_writers_share_flushes() {
     });
 }
 
+/// The CPUs on which a thread of this process may run, as the kernel writes them: "0", "1-3,7".
+fn allowed_cpus(task: &Path) -> String {
+    let status = std::fs::read_to_string(task.join("status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    line.unwrap_or_default().trim().to_owned()
+}
+
+#[test]
+fn the_kernels_workers_are_not_on_the_shards_cpu() {
+    one(|env| async move {
+        let mut files = Vec::new();
+        for n in 0..100 {
+            let path = format!("f{n}");
+            let file = env.disk().open(Path::new(&path), OpenMode::create()).await.unwrap();
+            files.push(file);
+        }
+        let syncs = files.iter().map(|file| file.sync(Group::Produce));
+        all(syncs.collect()).await.into_iter().for_each(Result::unwrap);
+        let this = std::fs::canonicalize("/proc/thread-self").expect("procfs");
+        let id = this.file_name().unwrap().to_string_lossy().into_owned();
+        let mine = format!("iou-wrk-{id}");
+        let own_cpu = allowed_cpus(&this);
+        let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten();
+        // They outlive their work for some seconds.
+        let workers: Vec<_> = tasks
+            .map(|task| task.path())
+            .filter(|task| {
+                std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == mine)
+            })
+            .collect();
+        assert!(!workers.is_empty(), "flushes go to workers");
+        // The main thread is not pinned.
+        let several = allowed_cpus(Path::new("/proc/self")).contains([',', '-']);
+        for worker in workers.iter().filter(|worker| several && worker.exists()) {
+            assert_ne!(allowed_cpus(worker), own_cpu, "{}", worker.display());
+        }
+    });
+}
+
 #[test]
 fn a_background_flush_that_somebody_waits_for_is_not_left_behind() {
     one(|env| async move {
