@@ -50,13 +50,14 @@ pub struct Besieged {
 }
 
 impl Besieged {
-    /// Starts a broker with two shards and `memory_mib` of memory, and a client that produces to it
-    /// until [`relieve`](Besieged::relieve).
+    /// Starts a broker with two shards, or `HOSTILE_SHARDS`, and `memory_mib` of memory, and a client
+    /// that produces to it until [`relieve`](Besieged::relieve).
     ///
     /// # Errors
     /// When the broker does not start or does not serve.
     pub fn start(memory_mib: u32) -> Outcome<Besieged> {
-        let mut options = BrokerOptions::new(Kind::Evenkeel { shards: 2 });
+        let wanted = std::env::var("HOSTILE_SHARDS").ok().and_then(|text| text.parse().ok());
+        let mut options = BrokerOptions::new(Kind::Evenkeel { shards: wanted.unwrap_or(2) });
         options.extra = vec!["--memory".to_owned(), memory_mib.to_string()];
         let broker = Broker::start(options)?;
         make_topic(broker.address(), TOPIC)?;
@@ -119,10 +120,7 @@ impl Besieged {
         if errors.contains("panicked") {
             return Err(Failure::new(format!("it panicked: {}", kit::tail(&errors, 8))));
         }
-        let served = served?;
-        if served == 0 {
-            return Err(Failure::new("the witness was never served"));
-        }
+        served?;
         self.broker.stop()
     }
 }
@@ -149,7 +147,7 @@ fn make_topic(address: SocketAddr, name: &str) -> Outcome<()> {
 fn bear_witness(address: SocketAddr, over: &AtomicBool) -> Outcome<u64> {
     let mut old = Line::open(address)?;
     let mut served = 0;
-    while !over.load(Ordering::Acquire) {
+    loop {
         let started = Instant::now();
         let code = produce_error(&mut old, TOPIC, &Batch::of(&[b"again", b"more"]).bytes())?;
         if code != 0 {
@@ -163,7 +161,10 @@ fn bear_witness(address: SocketAddr, over: &AtomicBool) -> Outcome<u64> {
             return Err(Failure::new(format!("it waited {:?}", started.elapsed())));
         }
         served += 1;
+        // An attack may be over before the witness is served for the first time.
+        if over.load(Ordering::Acquire) {
+            return Ok(served);
+        }
         thread::sleep(PAUSE);
     }
-    Ok(served)
 }
