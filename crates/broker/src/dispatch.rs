@@ -66,7 +66,7 @@ impl<E: World> Shard<E> {
     async fn respond(&self, version: i16, body: RequestBody) -> ResponseBody {
         match body {
             RequestBody::Fetch(body) => self.fetch(version, body).await.into(),
-            RequestBody::ListOffsets(body) => self.list_offsets(body).await.into(),
+            RequestBody::ListOffsets(body) => self.list_offsets(version, body).await.into(),
             RequestBody::OffsetForLeaderEpoch(body) => {
                 self.offset_for_leader_epoch(body).await.into()
             }

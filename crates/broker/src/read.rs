@@ -27,6 +27,20 @@ const LATEST_TIERED: i64 = -5;
 /// ListOffsets: the first offset not yet uploaded (KIP-1023); there is no upload.
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
+/// Whether ListOffsets of `version` knows what `timestamp` asks for. Any time that is not negative is a
+/// time; what the negative ones mean came with different versions.
+pub(crate) fn may_ask(version: i16, timestamp: i64) -> bool {
+    let since = match timestamp {
+        LATEST | EARLIEST => 1,
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        EARLIEST_PENDING_UPLOAD => 11,
+        _ => return 0 <= timestamp,
+    };
+    since <= version
+}
+
 impl<E: World> Shard<E> {
     /// Reads what `call` wants of this shard's partitions, waiting as it says. A wait on behalf
     /// of `asker` ends early when that call is cancelled.
@@ -255,5 +269,19 @@ fn cold(group: Group) -> Group {
     match group {
         Group::Fetch => Group::ColdRead,
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_came_with_a_version() {
+        for (timestamp, since) in [(0, 0), (-1, 1), (-2, 1), (-3, 7), (-4, 8), (-5, 9), (-6, 11)] {
+            assert!(may_ask(since, timestamp), "{timestamp}");
+            assert!(0 <= timestamp || !may_ask(since - 1, timestamp), "{timestamp}");
+        }
+        assert!(!may_ask(11, -7));
     }
 }

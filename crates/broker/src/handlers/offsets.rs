@@ -23,6 +23,7 @@ use wire::messages::{
 
 use crate::message::{Call, EpochQuery, FoundOffset, OffsetQuery, Reply};
 use crate::names;
+use crate::read;
 use crate::shard::{Shard, World};
 
 /// DeleteRecords: everything below the high watermark.
@@ -38,20 +39,25 @@ struct Asked<Q> {
 impl<E: World> Shard<E> {
     pub(crate) async fn list_offsets(
         &self,
+        version: i16,
         request: ListOffsetsRequestData,
     ) -> ListOffsetsResponseData {
         let committed_only = request.isolation_level == 1;
         let mut asked = Vec::new();
         for topic in request.topics {
             for one in topic.partitions {
-                let query = self.resolve(&topic.name, one.partition_index).map(|partition| {
+                let resolved = self.resolve(&topic.name, one.partition_index);
+                let query = resolved.and_then(|partition| {
+                    if !read::may_ask(version, one.timestamp) {
+                        return Err(ErrorCode::UnsupportedVersion);
+                    }
                     let query = OffsetQuery {
                         partition,
                         timestamp: one.timestamp,
                         current_leader_epoch: one.current_leader_epoch,
                         committed_only,
                     };
-                    (partition, query)
+                    Ok((partition, query))
                 });
                 asked.push(Asked {
                     topic: topic.name.clone(),
