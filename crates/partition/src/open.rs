@@ -18,6 +18,9 @@ use crate::producers::Producers;
 use crate::progress::Progress;
 use crate::role::Role;
 
+/// How much of the end of a log is read again for batches that a snapshot does not name.
+const RECALLED_BYTES: u64 = 1 << 20;
+
 /// What a partition is opened with.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -178,7 +181,10 @@ impl<E: Env> Partition<E> {
         let start = self.inner.log.ends().start;
         let (from, producers) = match snapshot {
             // That of a segment that is gone lies below the first one that is left.
-            Some((at, producers)) => (at.max(start), producers),
+            Some((at, producers)) => {
+                let from = at.max(start);
+                (from, self.recall(producers, from).await?)
+            }
             None => (start, Producers::default()),
         };
         {
@@ -212,6 +218,34 @@ impl<E: Env> Partition<E> {
             from = behind;
         }
         Ok(())
+    }
+
+    /// `producers` of a snapshot at `at` with the batches before their last ones, as far as these
+    /// lie near the end of the log: a client may send again what it had in flight.
+    async fn recall(
+        &self,
+        mut producers: Producers,
+        at: Offset,
+    ) -> Result<Producers, PartitionOpenError> {
+        if producers.is_empty() {
+            return Ok(producers);
+        }
+        let from = self.inner.log.offset_near_end(RECALLED_BYTES, Group::Recovery).await?;
+        let mut seen = Producers::default();
+        let see = |header: &Header| {
+            if header.base_offset < at && 0 <= header.producer_id && !header.is_control() {
+                seen.appended(header, header.base_offset);
+            }
+        };
+        if from < at {
+            match self.inner.log.scan(from, Group::Recovery, see).await {
+                // Those before and behind the damage need not follow each other.
+                Err(ReadError::Corrupt(_)) => return Ok(producers),
+                done => done?,
+            }
+        }
+        producers.recall(seen);
+        Ok(producers)
     }
 
     /// Where a scan goes on that met damage: where its quarantine ends, or at the next segment.

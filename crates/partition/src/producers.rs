@@ -170,6 +170,19 @@ impl Producers {
         }
     }
 
+    /// Remembers again what a snapshot left out, which has room for the last batch of a producer
+    /// only. `seen` is what a scan of the log's end up to the same place found; a producer of
+    /// which it saw another last batch stays as it is.
+    pub fn recall(&mut self, seen: Producers) {
+        for (id, seen) in seen.by_id {
+            let Some(known) = self.by_id.get_mut(&id) else { continue };
+            let fits = known.epoch == seen.epoch && known.batches.back() == seen.batches.back();
+            if fits && known.batches.len() < seen.batches.len() {
+                known.batches = seen.batches;
+            }
+        }
+    }
+
     /// Puts a producer as a snapshot remembers it.
     pub fn insert(&mut self, id: i64, producer: Producer) {
         if self.by_id.len() < PRODUCERS_MAX {

@@ -32,6 +32,26 @@ impl<E: Env> Log<E> {
         .await
     }
 
+    /// An offset from which on about `bytes` of the active segment are left, its base if that is all of
+    /// it: what a [`scan`](Log::scan) from there costs. The end of the log if there is no such
+    /// offset that an index would find.
+    pub async fn offset_near_end(&self, bytes: u64, group: Group) -> Result<Offset, ReadError> {
+        let (base, len, end) = {
+            let state = self.inner.state.borrow();
+            let active = state.active();
+            (active.base, active.len, active.next)
+        };
+        if len <= bytes {
+            return Ok(base);
+        }
+        // Batches are alike, mostly.
+        let all = i128::from(end.raw() - base.raw());
+        let behind = i64::try_from(all * i128::from(bytes) / i128::from(len)).unwrap_or(0);
+        let Some(guess) = Offset::new(end.raw() - behind) else { return Ok(end) };
+        let position = self.position_before(base, guess, group).await?;
+        Ok(if len - position.min(len) <= 4 * bytes { guess } else { end })
+    }
+
     /// [`scan`](Log::scan) that may be stopped.
     async fn each_header(
         &self,

@@ -114,3 +114,27 @@ fn truncation_forgets_the_cut_batches() {
     producers.truncate_end(at(0));
     assert!(producers.is_empty());
 }
+
+#[test]
+fn what_a_snapshot_left_out_is_recalled_if_the_end_of_the_log_fits() {
+    let mut all = Producers::default();
+    for n in 0..4 {
+        append(&mut all, &batch(1, 0, n * 2, 2), i64::from(n) * 2);
+        append(&mut all, &batch(2, 0, n, 1), 100 + i64::from(n));
+    }
+    let last_only = |producers: &Producers| {
+        let mut kept = producers.clone();
+        kept.by_id.values_mut().for_each(|one| drop(one.batches.drain(..one.batches.len() - 1)));
+        kept
+    };
+    let mut snapshot = last_only(&all);
+    // The second one went on behind what was seen, and the third is new to the snapshot.
+    append(&mut snapshot, &batch(2, 0, 4, 1), 104);
+    let mut seen = all.clone();
+    append(&mut seen, &batch(3, 0, 0, 1), 200);
+    let before = snapshot.clone();
+    snapshot.recall(seen);
+    assert_eq!(snapshot.by_id[&1], all.by_id[&1]);
+    assert_eq!(snapshot.by_id[&2], before.by_id[&2]);
+    assert_eq!(snapshot.len(), 2);
+}
