@@ -178,10 +178,15 @@ impl<E: World> Shard<E> {
     }
 }
 
-/// Whether `bytes` may be taken for records or requests. An eighth of the pool is left to the
-/// writes and reads that free the rest.
+/// How much of the pool records and requests may take. An eighth is left to the writes and reads that
+/// free the rest.
+pub(crate) fn most_used(pool: &buf::Pool) -> usize {
+    pool.limit() - pool.limit() / 8
+}
+
+/// Whether `bytes` may be taken for records or requests.
 pub(crate) fn has_headroom(pool: &buf::Pool, bytes: usize) -> bool {
-    let most = pool.limit() - pool.limit() / 8;
+    let most = most_used(pool);
     if most < pool.used() + bytes {
         pool.collect();
     }

@@ -9,7 +9,7 @@ use env::sync::race;
 use record::{Checked, Codec, DecompressError, Header, Refusal, Rules, validate};
 use wire::messages::Bytes;
 
-use crate::append::has_headroom;
+use crate::append::{has_headroom, most_used};
 use crate::shard::{Shard, World};
 
 /// How long somebody waits for a charge before he is refused.
@@ -28,7 +28,7 @@ impl<E: World> Shard<E> {
     /// Charges `bytes`, before they are taken. What is cached makes room.
     pub(crate) async fn charge(&self, bytes: usize) -> Result<Charge, NoRoom> {
         let pool = self.env().pool();
-        // Nobody is overtaken by a small one: that is no harm, it is gone soon.
+        // Those that wait are overtaken by whoever fits: a small one is gone soon.
         if has_headroom(pool, bytes)
             && let Ok(charge) = pool.charge(bytes)
         {
@@ -42,7 +42,7 @@ impl<E: World> Shard<E> {
         };
         let _turn = race(enter, limit).await.ok_or(NoRoom)?;
         loop {
-            let most = pool.limit() - pool.limit() / 8;
+            let most = most_used(pool);
             self.evict((pool.used() + bytes).saturating_sub(most));
             if has_headroom(pool, bytes)
                 && let Ok(charge) = pool.charge(bytes)
