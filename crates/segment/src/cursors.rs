@@ -38,6 +38,11 @@ impl Cursors {
         place.map(|place| place.position)
     }
 
+    /// The place that was remembered last.
+    pub(crate) fn last(&self) -> Option<Cursor> {
+        self.places.last().copied()
+    }
+
     /// Forgets every place.
     pub(crate) fn clear(&mut self) {
         self.places.clear();

@@ -46,6 +46,9 @@ pub(crate) const INDEX_PIECE_BYTES: usize = 64 << 10;
 /// Places where a reader may go on, remembered for each log.
 pub(crate) const CURSORS: usize = 16;
 
+/// Places that are read ahead, at most, for each log.
+pub(crate) const AHEADS: usize = 4;
+
 /// Handles of sealed segments that stay open for each log.
 pub(crate) const SEALED_FILES_MAX: usize = 2;
 

@@ -7,10 +7,11 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use env::sync::oneshot;
+use env::sync::{Signal, oneshot};
 use env::{Disk, Env, Gate, Group, IoFailure};
 use record::{Header, Offset, layout::HEADER_LEN};
 
+use crate::ahead::Aheads;
 use crate::cursors::Cursors;
 use crate::roll::{self, RollView};
 use crate::segment::Segment;
@@ -38,6 +39,8 @@ pub(crate) struct Inner<E: Env> {
     pub(crate) gate: Gate,
     /// Held by flushes, and by what must not happen during one. Taken after `gate`.
     pub(crate) flush_gate: Gate,
+    /// Notified when something read ahead came, was taken or went.
+    pub(crate) ahead_moved: Signal,
     pub(crate) state: RefCell<State<FileOf<E>>>,
 }
 
@@ -60,6 +63,7 @@ pub(crate) struct State<F> {
     /// How often records or segments went away: what a read found meanwhile proves nothing.
     pub(crate) removals: u64,
     pub(crate) cursors: Cursors,
+    pub(crate) aheads: Aheads,
     pub(crate) damage: Vec<Damage>,
 }
 
@@ -78,6 +82,7 @@ impl<F> State<F> {
             dir_flushed: 0,
             removals: 0,
             cursors: Cursors::default(),
+            aheads: Aheads::default(),
             damage: Vec::new(),
         }
     }
@@ -114,6 +119,13 @@ impl<F> State<F> {
         unwritten.next().map_or_else(|| self.end(), |segment| segment.written_next)
     }
 
+    /// Records or segments go away: what readers remember of places is void.
+    pub(crate) fn note_removal(&mut self) {
+        self.removals += 1;
+        self.cursors.clear();
+        self.aheads.clear();
+    }
+
     /// Fails if the log is fenced.
     pub(crate) fn check_fence(&self) -> Result<(), WriteError> {
         match &self.fence {
@@ -127,14 +139,14 @@ impl<F> State<F> {
         WriteError::Fenced(self.fence.get_or_insert(failure).clone())
     }
 
-    /// Releases clean chunks, those of old segments first.
+    /// Releases what was read ahead, then clean chunks, those of old segments first.
     pub(crate) fn evict(&mut self, want_bytes: usize) -> usize {
-        let mut released = 0;
+        let mut released = self.aheads.evict();
         for segment in self.segments.values_mut() {
-            released += segment.tail.evict(segment.written, want_bytes - released);
             if want_bytes <= released {
                 break;
             }
+            released += segment.tail.evict(segment.written, want_bytes - released);
         }
         released
     }
@@ -179,6 +191,7 @@ impl<E: Env> Log<E> {
                 dir: dir.to_path_buf(),
                 gate: Gate::default(),
                 flush_gate: Gate::default(),
+                ahead_moved: Signal::new(),
                 state: RefCell::new(state),
             }),
         }

@@ -162,9 +162,17 @@ impl<E: Env> Log<E> {
         // Room for the headers before the batch that is wanted.
         let wanted = want.max_bytes.saturating_add(2 * buf::PAGE);
         reader.piece_bytes = wanted.min(PIECE_BYTES);
+        if group == Group::ColdRead && cursor.is_some() {
+            reader.image = self.image_ahead(base, walk.position()).await;
+        }
         let from_start = walk.position() == 0;
         match self.walk_file(&mut reader, &target, walk).await? {
-            Walked::Part(part) => return Ok(part),
+            Walked::Part(part) => {
+                if group == Group::ColdRead && cursor.is_some() {
+                    self.go_on_ahead(&part, limit);
+                }
+                return Ok(part);
+            }
             Walked::Bad(what, at, offset) if from_start || target.knows(at) => {
                 return Err(self.corrupt(base, at, offset, what));
             }
@@ -175,6 +183,15 @@ impl<E: Env> Log<E> {
         match self.walk_file(&mut reader, &target, walk).await? {
             Walked::Part(part) => Ok(part),
             Walked::Bad(what, at, offset) => Err(self.corrupt(base, at, offset, what)),
+        }
+    }
+
+    /// A reader went on where it had left off, so it will do that again: reads ahead for it.
+    fn go_on_ahead(&self, part: &Part, limit: u64) {
+        let Some(next) = part.read.next.filter(|_| part.go_on_at.is_none()) else { return };
+        let cursor = self.inner.state.borrow().cursors.last();
+        if let Some(cursor) = cursor.filter(|cursor| cursor.next == next) {
+            self.read_ahead(cursor, part.read.bytes, limit);
         }
     }
 

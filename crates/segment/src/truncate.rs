@@ -117,8 +117,7 @@ impl<E: Env> Log<E> {
     /// Changes what is in memory; says which segments must go from the disk, oldest first.
     fn forget_from(&self, to: Offset, cut: Option<&CutPoint>) -> Vec<Offset> {
         let mut state = self.inner.state.borrow_mut();
-        state.removals += 1;
-        state.cursors.clear();
+        state.note_removal();
         let kept = cut.map(|cut| cut.base);
         let gone =
             state.segments.keys().copied().filter(|base| kept.is_none_or(|kept| kept < *base));
@@ -241,8 +240,7 @@ impl<E: Env> Log<E> {
             state.segments.remove(base);
         }
         if !gone.is_empty() {
-            state.removals += 1;
-            state.cursors.clear();
+            state.note_removal();
             state.dir_changes += 1;
             state.durable = state.durable.max(state.first_base());
         }

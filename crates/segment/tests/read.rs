@@ -226,3 +226,73 @@ fn hundreds_of_idle_logs_hold_no_memory_and_no_files() {
         assert_eq!(env.pool().used(), 0);
     });
 }
+
+/// Reads all of `log` in steps of `max_bytes` as a consumer does, and compares it with the model.
+async fn consume(log: &Log<StdEnv>, model: &Model, max_bytes: usize) -> Vec<Offset> {
+    let (mut from, mut bytes, mut stops) = (at(0), Vec::new(), Vec::new());
+    while from < model.end {
+        let read = log.read(from, Offset::MAX, max_bytes, true, Group::ColdRead).await.unwrap();
+        bytes.extend(bytes_of(&read));
+        from = read.next.unwrap();
+        stops.push(from);
+    }
+    let all: Vec<u8> = model.batches.iter().flat_map(|kept| kept.bytes.clone()).collect();
+    assert!(bytes == all, "{} bytes instead of {}", bytes.len(), all.len());
+    stops
+}
+
+#[test]
+fn a_consumer_that_goes_on_finds_the_next_bytes_in_memory() {
+    let mut bench = Bench::new(16 << 20);
+    bench.env.clone().block_on(async {
+        let log = bench.cold(300, LARGE).await;
+        for max_bytes in [1, 979, 20_000, 1 << 20] {
+            consume(&log, &bench.model, max_bytes).await;
+        }
+        let next = |from, group| log.read(from, Offset::MAX, 20_000, true, group);
+        let first = next(at(0), Group::ColdRead).await.unwrap().next.unwrap();
+        let second = next(first, Group::ColdRead).await.unwrap().next.unwrap();
+        bench.env.sleep(std::time::Duration::from_millis(20)).await;
+        // The file is gone, so what is read now was read before.
+        bench.overwrite("00000000000000000000.log", 0, &[0xff; 120_000]);
+        let third = next(second, Group::ColdRead).await.unwrap();
+        let behind = bench.model.batches.iter().filter(|kept| second <= kept.base);
+        let expected: Vec<u8> = behind.flat_map(|kept| kept.bytes.clone()).collect();
+        assert!(expected.starts_with(&bytes_of(&third)), "not what was appended");
+        assert!(third.next > Some(second));
+        // Who scans gets no read-ahead: it meets the damage.
+        let broken = next(third.next.unwrap(), Group::Retention).await;
+        assert!(matches!(broken, Err(ReadError::Corrupt(_))), "{broken:?}");
+    });
+}
+
+#[test]
+fn what_is_read_ahead_goes_with_a_truncation_and_with_its_reader() {
+    let mut bench = Bench::new(16 << 20);
+    bench.env.clone().block_on(async {
+        let log = bench.cold(300, LARGE).await;
+        let next = |from| log.read(from, Offset::MAX, 20_000, true, Group::ColdRead);
+        let first = next(at(0)).await.unwrap().next.unwrap();
+        bench.env.pool().collect();
+        let before = bench.env.pool().used();
+        let second = next(first).await.unwrap().next.unwrap();
+        bench.env.sleep(std::time::Duration::from_millis(20)).await;
+        bench.env.pool().collect();
+        assert!(before < bench.env.pool().used(), "nothing was read ahead");
+        log.truncate(second, Group::System).await.unwrap();
+        assert_eq!(next(second).await.unwrap().next, None);
+        bench.model.cut(second);
+        append(&log, &mut bench.model, &batch(2, 450, 0, 77), 0);
+        log.write(Group::Produce).await.unwrap();
+        log.evict(usize::MAX);
+        let read = next(second).await.unwrap();
+        assert_eq!(bytes_of(&read), bench.model.batches.last().unwrap().bytes);
+        drop(read);
+        let read = next(at(0)).await.unwrap().next.unwrap();
+        next(read).await.unwrap();
+        bench.env.sleep(std::time::Duration::from_millis(700)).await;
+        bench.env.pool().collect();
+        let open = bench.env.pool().used();
+        assert!(open <= before, "{open} bytes are held for a reader that went away");
+    });
+}
