@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Stopper;
+use crate::{SharesHandle, Stopper};
 
 /// What [`crate::run`] needs to know.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Config {
     pub pin: bool,
     /// Stops all shards from outside; see [`crate::ShardEnv::stopped`].
     pub stopper: Stopper,
+    /// Changes shares and reads what groups used, from any thread.
+    pub shares: SharesHandle,
 }
 
 impl Config {
@@ -34,6 +36,7 @@ impl Config {
             spin: Duration::from_micros(20),
             pin: true,
             stopper: Stopper::new(),
+            shares: SharesHandle::new(),
         }
     }
 }

@@ -13,6 +13,7 @@ use crossbeam_queue::SegQueue;
 
 use crate::descriptor;
 use crate::exec::Meta;
+use crate::shares::Table;
 
 /// A handle to a shard for any thread.
 #[derive(Clone)]
@@ -34,6 +35,8 @@ pub(crate) struct Inner {
     /// Some lane to this shard has a message, or one from it has room again.
     pub(crate) mail: AtomicBool,
     pub(crate) running: Running,
+    /// Shares of the groups, and what they used.
+    pub(crate) groups: Table,
 }
 
 /// What runs on the shard, for the watchdog. Written by the shard, read by anybody.
@@ -62,6 +65,7 @@ impl Remote {
                 site: AtomicPtr::new(ptr::null_mut()),
                 stalls: AtomicU64::new(0),
             },
+            groups: Table::new(),
         };
         Ok(Remote { inner: Arc::new(inner) })
     }

@@ -18,6 +18,7 @@ use crate::exec::{Bells, Core, RingMap, Root, Station};
 use crate::mail::{self, Ends, Mail};
 use crate::random::Random;
 use crate::remote::Remote;
+use crate::steering::Steering;
 use crate::storage::{RingDisk, StorageRing};
 use crate::world::{Inner, ShardEnv};
 use crate::{Config, StartError, cpus, descriptor, panic, watchdog};
@@ -58,6 +59,7 @@ where
         .collect::<Result<Vec<Remote>, StartError>>()?;
     let cpus = cpus::allowed().unwrap_or_default();
     config.stopper.add(&remotes);
+    config.shares.add(&remotes);
     let (ready, is_ready) = mpsc::channel();
     let mut threads = Vec::new();
     for (remote, ends) in remotes.iter().zip(mail::lanes(config.shards)) {
@@ -161,7 +163,7 @@ impl Shard {
         let shard = seat.remote.inner.shard;
         let failed = |error| StartError::Shard { shard, error };
         let elsewhere = place(&seat, shard);
-        let (driver, driver_ring, ring) = build_rings().map_err(StartError::of_ring)?;
+        let (driver, driver_ring, ring) = build_rings(&seat.remote).map_err(StartError::of_ring)?;
         // Without it flushes compete with the shard for its processor, which is slow but right.
         let _ = ring.place_workers(&elsewhere);
         let core = Core::new(seat.remote.clone());
@@ -174,7 +176,10 @@ impl Shard {
             timer: descriptor::timer().map_err(failed)?,
             storage: ring.descriptor().map_err(failed)?,
         };
-        let stations: Vec<Rc<dyn Station>> = vec![Rc::clone(&mail) as Rc<dyn Station>];
+        let stations: Vec<Rc<dyn Station>> = vec![
+            Rc::clone(&mail) as Rc<dyn Station>,
+            Rc::new(Steering::new(&core, &ring)) as Rc<dyn Station>,
+        ];
         let root = Root::new(
             Rc::clone(&core),
             Rc::clone(&ring),
@@ -219,7 +224,7 @@ fn place<M>(seat: &Seat<M>, shard: u16) -> Vec<usize> {
 }
 
 /// The driver with its ring's descriptor, where that could be found, and the storage ring.
-fn build_rings() -> io::Result<(Driver, Option<RawFd>, Rc<StorageRing>)> {
+fn build_rings(remote: &Remote) -> io::Result<(Driver, Option<RawFd>, Rc<StorageRing>)> {
     let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let before = descriptor::rings();
     let driver = build_driver()?;
@@ -233,7 +238,7 @@ fn build_rings() -> io::Result<(Driver, Option<RawFd>, Rc<StorageRing>)> {
         }
         _ => None,
     };
-    Ok((driver, found, StorageRing::new()?))
+    Ok((driver, found, StorageRing::new(remote)?))
 }
 
 fn build_driver() -> io::Result<Driver> {

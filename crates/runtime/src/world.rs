@@ -19,6 +19,7 @@ use crate::mail::Mail;
 use crate::net::{TcpListener, TcpStream};
 use crate::random::Random;
 use crate::remote::Remote;
+use crate::shares::GroupStats;
 use crate::storage::{RingDisk, StorageCounters, StorageRing};
 use crate::timer::Sleep;
 
@@ -89,6 +90,23 @@ impl<M: Send + 'static> ShardEnv<M> {
     pub fn set_shares(&self, group: Group, cpu: Shares, io: Shares) {
         self.inner.core.set_shares(group, cpu);
         self.inner.ring.set_shares(group, io);
+        self.inner.core.remote().groups.note_shares(group, cpu, io);
+    }
+
+    /// The same on behalf of a controller: nothing happens, and false is given, while the group's
+    /// shares are held by a [`SharesHandle`](crate::SharesHandle).
+    pub fn steer_shares(&self, group: Group, cpu: Shares, io: Shares) -> bool {
+        let is_free = !self.inner.core.remote().groups.is_held(group);
+        if is_free {
+            self.set_shares(group, cpu, io);
+        }
+        is_free
+    }
+
+    /// What each group has and used on this shard, in the order of [`Group::ALL`].
+    #[must_use]
+    pub fn group_stats(&self) -> [GroupStats; Group::ALL.len()] {
+        self.inner.core.remote().groups.stats()
     }
 
     /// The CPU shares of `group` on this shard.

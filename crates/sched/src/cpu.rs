@@ -89,6 +89,7 @@ struct Group {
     /// When it became runnable or, if it was since, when its last turn ended.
     ready_ns: u64,
     ran_ns: u64,
+    waited_ns: u64,
 }
 
 /// The policy of one core. Cost of a pick: one pass over the runnable groups.
@@ -132,6 +133,7 @@ impl CpuPolicy {
             carry: 0,
             ready_ns: 0,
             ran_ns: 0,
+            waited_ns: 0,
         };
         CpuPolicy {
             groups: params.iter().map(group).collect(),
@@ -233,6 +235,8 @@ impl CpuPolicy {
         } else {
             it.virtual_ns = charged;
         }
+        let began_ns = now_ns.saturating_sub(ran_ns);
+        it.waited_ns += began_ns.saturating_sub(it.ready_ns);
         it.ready_ns = now_ns;
         if matches!(it.params.level, Level::Latency { .. }) {
             self.latency_ran_ns = Some(now_ns);
@@ -282,6 +286,12 @@ impl CpuPolicy {
     #[must_use]
     pub fn ran_ns(&self, group: usize) -> u64 {
         self.groups[group].ran_ns
+    }
+
+    /// Nanoseconds that `group` was runnable and did not run, up to its last turn.
+    #[must_use]
+    pub fn waited_ns(&self, group: usize) -> u64 {
+        self.groups[group].waited_ns
     }
 
     /// Nanoseconds of service that the debt cap did not charge.

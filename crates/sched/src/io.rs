@@ -12,6 +12,7 @@
 use std::collections::VecDeque;
 
 use crate::Shares;
+use crate::device::Kind;
 
 /// The window a shard starts with, and returns to when the foreground comes back: 2 x 128 KiB.
 pub const WINDOW_START_BYTES: u64 = 2 * 128 * 1024;
@@ -32,17 +33,6 @@ const PIECE_MIN_BYTES: u64 = 32 * 1024;
 const GOAL_MIN_NS: u64 = 300_000;
 const GOAL_MAX_NS: u64 = 20_000_000;
 const GOAL_UNKNOWN_NS: u64 = 1_000_000;
-
-/// What a foreground request did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A read.
-    Read = 0,
-    /// A write.
-    Write = 1,
-    /// A flush.
-    Sync = 2,
-}
 
 /// A request that may be issued now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

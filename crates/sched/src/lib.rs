@@ -3,6 +3,7 @@
 
 pub mod cpu;
 pub mod credit;
+pub mod device;
 pub mod io;
 pub mod sync_merge;
 

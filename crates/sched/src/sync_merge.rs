@@ -31,6 +31,8 @@ pub struct SyncMerge<E> {
     in_flight: bool,
     /// Class of the flush that waits, if one does. Its number is `issued + 1`.
     waiting: Option<bool>,
+    /// Who asked for it: bit `g` for group `g`.
+    groups: u64,
     /// Whether the waiting flush stands in the caller's queue.
     queued: bool,
     /// Every flush numbered up to this succeeded.
@@ -46,19 +48,24 @@ impl<E: Clone> SyncMerge<E> {
             issued: 0,
             in_flight: false,
             waiting: None,
+            groups: 0,
             queued: false,
             succeeded: 0,
             failure: None,
         }
     }
 
-    /// Asks for a flush that covers everything written so far. After a failure nothing is
-    /// queued: the outcome is the failure, for good.
-    pub fn request(&mut self, foreground: bool) -> (SyncTicket, Enqueue) {
+    /// Asks for a flush that covers everything written so far, on behalf of `group`. After a
+    /// failure nothing is queued: the outcome is the failure, for good.
+    ///
+    /// # Panics
+    /// If `group` is not below 64.
+    pub fn request(&mut self, foreground: bool, group: usize) -> (SyncTicket, Enqueue) {
         let ticket = SyncTicket(self.issued + 1);
         if self.failure.is_some() {
             return (ticket, Enqueue::No);
         }
+        self.groups |= 1 << group;
         let was = self.waiting;
         self.waiting = Some(was.unwrap_or(false) || foreground);
         let enqueue = if self.queued {
@@ -72,16 +79,18 @@ impl<E: Clone> SyncMerge<E> {
         (ticket, enqueue)
     }
 
-    /// The caller issues the flush that waits. Requests from now on belong to the next.
+    /// The caller issues the flush that waits, and is told who asked for it: bit `g` for group
+    /// `g`. Requests from now on belong to the next.
     ///
     /// # Panics
     /// If none stands in the queue.
-    pub fn issue(&mut self) {
+    pub fn issue(&mut self) -> u64 {
         assert!(self.queued && !self.in_flight, "a flush is issued once, from the queue");
         self.issued += 1;
         self.in_flight = true;
         self.queued = false;
         self.waiting = None;
+        std::mem::take(&mut self.groups)
     }
 
     /// The flush in flight ended. Says whether the next one is to be queued, and as what. A
@@ -135,10 +144,10 @@ mod tests {
     #[test]
     fn everybody_who_comes_during_a_flush_shares_the_next() {
         let mut file = merge();
-        let (first, enqueue) = file.request(true);
+        let (first, enqueue) = file.request(true, 1);
         assert_eq!(enqueue, Enqueue::Now { foreground: true });
         file.issue();
-        let later: Vec<_> = (0..63).map(|_| file.request(true)).collect();
+        let later: Vec<_> = (0..63).map(|_| file.request(true, 1)).collect();
         assert!(later.iter().all(|(_, enqueue)| *enqueue == Enqueue::No));
         assert_eq!(file.outcome(first), None);
         assert_eq!(file.complete(Ok(())), Enqueue::Now { foreground: true });
@@ -153,11 +162,11 @@ mod tests {
     #[test]
     fn a_queued_flush_still_absorbs() {
         let mut file = merge();
-        let (a, _) = file.request(false);
-        let (b, enqueue) = file.request(true);
+        let (a, _) = file.request(false, 6);
+        let (b, enqueue) = file.request(true, 1);
         assert_eq!((a, enqueue), (b, Enqueue::Promote));
-        assert_eq!(file.request(true).1, Enqueue::No);
-        file.issue();
+        assert_eq!(file.request(true, 1).1, Enqueue::No);
+        assert_eq!(file.issue(), 1 << 1 | 1 << 6);
         file.complete(Ok(()));
         assert_eq!(file.outcome(b), Some(Ok(())));
     }
@@ -165,11 +174,11 @@ mod tests {
     #[test]
     fn a_failure_reaches_everybody_and_is_final() {
         let mut file = merge();
-        let (first, _) = file.request(true);
+        let (first, _) = file.request(true, 1);
         file.issue();
-        let (second, _) = file.request(true);
+        let (second, _) = file.request(true, 1);
         assert_eq!(file.complete(Err("EIO")), Enqueue::No);
-        let (third, enqueue) = file.request(true);
+        let (third, enqueue) = file.request(true, 1);
         assert_eq!(enqueue, Enqueue::No);
         for ticket in [first, second, third] {
             assert_eq!(file.outcome(ticket), Some(Err("EIO")));
@@ -179,10 +188,10 @@ mod tests {
     #[test]
     fn what_was_flushed_before_a_failure_stays_flushed() {
         let mut file = merge();
-        let (first, _) = file.request(true);
+        let (first, _) = file.request(true, 1);
         file.issue();
         file.complete(Ok(()));
-        let (second, _) = file.request(true);
+        let (second, _) = file.request(true, 1);
         file.issue();
         file.complete(Err("EIO"));
         assert_eq!(file.outcome(first), Some(Ok(())));

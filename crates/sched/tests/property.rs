@@ -4,7 +4,8 @@ use evenkeel_sched::Shares;
 use evenkeel_sched::cpu::{
     CREDIT_NS, CpuPolicy, DEBT_CAP_NS, GUARD_TURN_NS, GUARD_WAIT_NS, Level, Params, SLICE_NS, Why,
 };
-use evenkeel_sched::io::{Admission, Kind};
+use evenkeel_sched::device::Kind;
+use evenkeel_sched::io::Admission;
 use evenkeel_sched::sync_merge::{Enqueue, SyncMerge};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -265,7 +266,7 @@ proptest! {
             match step {
                 0 => written += 1,
                 1 => {
-                    let (ticket, enqueue) = file.request(written % 2 == 0);
+                    let (ticket, enqueue) = file.request(written % 2 == 0, 3);
                     queued |= matches!(enqueue, Enqueue::Now { .. });
                     asked.push((ticket, written));
                 }

@@ -21,6 +21,7 @@ use sched::cpu::{CpuPolicy, Params};
 use super::{Meta, RingMap, task};
 use crate::delay::Delay;
 use crate::remote::{self, Remote};
+use crate::shares::Count;
 use crate::timer::Timers;
 use crate::{clock, groups, watchdog};
 
@@ -271,7 +272,11 @@ impl Core {
         self.counters.set(counters);
         let still = !self.queues[group].borrow().is_empty();
         let ran_ns = now_ns - start_ns - delayed_ns;
-        self.policy.borrow_mut().ran(group, ran_ns, still, now_ns);
+        let mut policy = self.policy.borrow_mut();
+        policy.ran(group, ran_ns, still, now_ns);
+        let cell = self.remote().groups.cell(group);
+        cell.set(Count::CpuNs, policy.ran_ns(group));
+        cell.set(Count::CpuWaitedNs, policy.waited_ns(group));
         now_ns
     }
 

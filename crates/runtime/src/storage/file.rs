@@ -11,11 +11,11 @@ use buf::{Buffer, PAGE, Sealed};
 use env::sync::Signal;
 use env::{File, Group, IoFailure};
 use io_uring::{opcode, squeue, types};
-use sched::io::Kind;
+use sched::device::Kind;
 use sched::sync_merge::{Enqueue, SyncMerge};
 
 use super::StorageRing;
-use super::slot::{Class, Keep};
+use super::slot::{Class, Groups, Keep, Work};
 
 /// A file of a [`super::RingDisk`]. Clones are the same open file; it is closed when the last
 /// clone is dropped and its last operation is over.
@@ -49,8 +49,9 @@ impl OpenFile {
         types::Fd(self.file().as_raw_fd())
     }
 
-    pub(super) fn issue_sync(&self) {
-        self.sync.borrow_mut().issue();
+    /// Gives the groups that the flush is for.
+    pub(super) fn issue_sync(&self) -> Groups {
+        Groups(self.sync.borrow_mut().issue())
     }
 
     /// A flush ended: tells its waiters, says what is to be queued.
@@ -114,11 +115,8 @@ impl RingFile {
     }
 
     fn class(group: Group, kind: Kind, bytes: usize) -> Class {
-        if group.is_foreground() {
-            Class::Foreground(kind, bytes as u64)
-        } else {
-            Class::Background(group as usize, bytes as u64)
-        }
+        let work = Work { group, kind, bytes: bytes as u64 };
+        if group.is_foreground() { Class::Foreground(work) } else { Class::Background(work) }
     }
 
     /// Makes a directory's names durable.
@@ -251,7 +249,8 @@ impl File for RingFile {
     async fn sync(&self, group: Group) -> Result<(), IoFailure> {
         let file = &self.file;
         file.ring.count_sync();
-        let (ticket, enqueue) = file.sync.borrow_mut().request(group.is_foreground());
+        let (ticket, enqueue) =
+            file.sync.borrow_mut().request(group.is_foreground(), group as usize);
         file.ring.enqueue_sync(file, enqueue);
         loop {
             let seen = file.synced.seen();

@@ -6,6 +6,8 @@
 
 mod disk;
 mod file;
+mod flow;
+mod operation;
 mod ring;
 mod slot;
 

@@ -5,31 +5,29 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::pin::Pin;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::Waker;
 
 use env::{Group, IoFailure};
 use io_uring::{IoUring, opcode, squeue, types};
 use sched::Shares;
-use sched::io::{Admission, Kind};
+use sched::device::DeviceModel;
+use sched::io::Admission;
 use sched::sync_merge::Enqueue;
 
 use super::file::OpenFile;
+use super::operation::Operation;
 use super::slot::{Class, Keep, Slot, State};
-use crate::{clock, groups};
+use crate::remote::Remote;
+use crate::{clock, groups, remote};
 
 const SQ_ENTRIES: u32 = 64;
 const CQ_ENTRIES: u32 = 256;
 /// Operations with the kernel at a time.
 const IN_FLIGHT_MAX: u32 = CQ_ENTRIES - 8;
-/// Flushes with the kernel at a time.
-const SYNCS_MAX: u32 = 16;
-/// Background flushes with the kernel at a time.
-const BACKGROUND_SYNCS_MAX: u32 = 1;
 /// Workers of the kernel for operations that end by themselves, and for others.
 const WORKERS: [u32; 2] = [16, 4];
 
@@ -55,7 +53,7 @@ pub struct StorageCounters {
 
 /// The ring of one shard.
 pub(crate) struct StorageRing {
-    inner: RefCell<Inner>,
+    pub(super) inner: RefCell<Inner>,
     /// Submissions wait for a system call.
     has_unsent: Cell<bool>,
     in_flight: Cell<u32>,
@@ -66,18 +64,21 @@ pub(crate) struct StorageRing {
     is_closed: Cell<bool>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     uring: IoUring,
-    slots: Vec<Slot>,
+    /// Where other threads see what the groups used.
+    pub(super) remote: Arc<remote::Inner>,
+    pub(super) model: DeviceModel,
+    pub(super) slots: Vec<Slot>,
     free: Vec<u32>,
     /// Slots that go as soon as the kernel takes more.
-    ready: VecDeque<u32>,
-    admission: Admission,
-    syncs: [VecDeque<Rc<OpenFile>>; 2],
-    syncs_in_flight: u32,
-    background_syncs_in_flight: u32,
-    background_issued: u64,
-    counters: StorageCounters,
+    pub(super) ready: VecDeque<u32>,
+    pub(super) admission: Admission,
+    pub(super) syncs: [VecDeque<Rc<OpenFile>>; 2],
+    pub(super) syncs_in_flight: u32,
+    pub(super) background_syncs_in_flight: u32,
+    pub(super) background_issued: u64,
+    pub(super) counters: StorageCounters,
 }
 
 enum Ended {
@@ -87,7 +88,7 @@ enum Ended {
 }
 
 impl StorageRing {
-    pub(crate) fn new() -> io::Result<Rc<StorageRing>> {
+    pub(crate) fn new(remote: &Remote) -> io::Result<Rc<StorageRing>> {
         let uring = IoUring::builder()
             .setup_cqsize(CQ_ENTRIES)
             .setup_single_issuer()
@@ -104,6 +105,8 @@ impl StorageRing {
         let shares = Group::ALL.map(|group| groups::params(group).shares);
         let inner = Inner {
             uring,
+            remote: Arc::clone(&remote.inner),
+            model: DeviceModel::UNKNOWN,
             slots: Vec::new(),
             free: Vec::new(),
             ready: VecDeque::new(),
@@ -151,15 +154,15 @@ impl StorageRing {
         class: Class,
     ) -> Operation {
         let slot = self.queue(entry, keep, class, false);
-        Operation { ring: Rc::clone(self), slot: Some(slot) }
+        Operation::new(self, slot)
     }
 
     fn queue(&self, entry: squeue::Entry, keep: Keep, class: Class, is_detached: bool) -> u32 {
         let mut inner = self.inner.borrow_mut();
         let slot = inner.new_slot(entry, keep, class, is_detached);
         match class {
-            Class::Background(group, bytes) => {
-                inner.admission.enqueue(group, u64::from(slot), bytes);
+            Class::Background(work) => {
+                inner.admission.enqueue(work.group as usize, u64::from(slot), work.bytes);
             }
             _ => inner.ready.push_back(slot),
         }
@@ -222,7 +225,7 @@ impl StorageRing {
                 continue;
             }
             inner.note_issue(slot, now_ns);
-            if matches!(inner.slots[slot as usize].class, Class::Foreground(..)) {
+            if inner.slots[slot as usize].class.is_foreground() {
                 self.foreground_in_flight.set(self.foreground_in_flight.get() + 1);
             }
             inner.push(&entry.user_data(u64::from(slot)));
@@ -255,7 +258,7 @@ impl StorageRing {
             let now_ns = clock::now_ns();
             while let Some((slot, result)) = inner.next_completion() {
                 self.in_flight.set(self.in_flight.get() - 1);
-                if matches!(inner.slots[slot as usize].class, Class::Foreground(..)) {
+                if inner.slots[slot as usize].class.is_foreground() {
                     self.foreground_in_flight.set(self.foreground_in_flight.get() - 1);
                 }
                 inner.note_end(slot, now_ns);
@@ -333,7 +336,7 @@ impl StorageRing {
 }
 
 impl Inner {
-    fn new_slot(
+    pub(super) fn new_slot(
         &mut self,
         entry: squeue::Entry,
         keep: Keep,
@@ -356,7 +359,7 @@ impl Inner {
         u32::try_from(self.slots.len() - 1).expect("slots are bounded by tasks")
     }
 
-    fn free_slot(&mut self, slot: u32) -> Keep {
+    pub(super) fn free_slot(&mut self, slot: u32) -> Keep {
         let freed = std::mem::replace(&mut self.slots[slot as usize], Slot::free());
         self.free.push(slot);
         freed.keep
@@ -364,82 +367,10 @@ impl Inner {
 
     /// Frees a slot that never went to the kernel.
     fn discard(&mut self, slot: u32) -> Keep {
-        if let Class::Background(_, bytes) = self.slots[slot as usize].class {
-            self.admission.complete(bytes);
+        if let Class::Background(work) = self.slots[slot as usize].class {
+            self.admission.complete(work.bytes);
         }
         self.free_slot(slot)
-    }
-
-    fn next_ready(&mut self) -> Option<u32> {
-        if let Some(slot) = self.ready.pop_front() {
-            return Some(slot);
-        }
-        if self.syncs_in_flight < SYNCS_MAX {
-            if let Some(file) = self.syncs[0].pop_front() {
-                return Some(self.sync_slot(file, Class::Foreground(Kind::Sync, 0)));
-            }
-            if self.background_syncs_in_flight < BACKGROUND_SYNCS_MAX
-                && let Some(file) = self.syncs[1].pop_front()
-            {
-                return Some(self.sync_slot(file, Class::BackgroundSync));
-            }
-        }
-        let admitted = self.admission.admit()?;
-        u32::try_from(admitted.id).ok()
-    }
-
-    fn sync_slot(&mut self, file: Rc<OpenFile>, class: Class) -> u32 {
-        file.issue_sync();
-        let entry = opcode::Fsync::new(types::Fd(file.as_fd().as_raw_fd()))
-            .flags(types::FsyncFlags::DATASYNC)
-            .build();
-        self.new_slot(entry, Keep::Sync(file), class, true)
-    }
-
-    fn note_issue(&mut self, slot: u32, now_ns: u64) {
-        self.counters.issued += 1;
-        let slot = &mut self.slots[slot as usize];
-        if matches!(slot.keep, Keep::Sync(_)) {
-            self.counters.syncs += 1;
-            self.syncs_in_flight += 1;
-        }
-        match slot.class {
-            Class::Plain => {}
-            Class::Foreground(..) => {
-                let is_quiet =
-                    self.admission.in_flight_bytes() == 0 && self.background_syncs_in_flight == 0;
-                slot.quiet_since = is_quiet.then_some(self.background_issued);
-                self.admission.window_mut().foreground_starts(now_ns);
-            }
-            Class::Background(..) => {
-                self.background_issued += 1;
-                let most = &mut self.counters.background_most_bytes;
-                *most = (*most).max(self.admission.in_flight_bytes());
-                let window = &mut self.counters.window_most_bytes;
-                *window = (*window).max(self.admission.window().bytes());
-            }
-            Class::BackgroundSync => {
-                self.background_issued += 1;
-                self.background_syncs_in_flight += 1;
-            }
-        }
-    }
-
-    fn note_end(&mut self, slot: u32, now_ns: u64) {
-        let slot = &self.slots[slot as usize];
-        if matches!(slot.keep, Keep::Sync(_)) {
-            self.syncs_in_flight -= 1;
-        }
-        match slot.class {
-            Class::Plain => {}
-            Class::Foreground(kind, bytes) => {
-                let is_quiet = slot.quiet_since == Some(self.background_issued);
-                let latency_ns = now_ns - slot.started_ns;
-                self.admission.window_mut().foreground_ended(kind, bytes, latency_ns, is_quiet);
-            }
-            Class::Background(_, bytes) => self.admission.complete(bytes),
-            Class::BackgroundSync => self.background_syncs_in_flight -= 1,
-        }
     }
 
     /// Room for one more entry. A full queue is given to the kernel; if it does not take it now,
@@ -474,60 +405,8 @@ impl Inner {
             return it.waker.take().map(Ended::Wake);
         }
         match self.free_slot(slot) {
-            Keep::Sync(file) => Some(Ended::Synced(file, result)),
+            Keep::Sync(file, _) => Some(Ended::Synced(file, result)),
             keep => Some(Ended::Drop(keep)),
         }
-    }
-}
-
-impl Slot {
-    /// Nobody waits, and it would be of no use: a close or a flush always is.
-    fn is_abandoned(&self) -> bool {
-        self.is_detached && !matches!(self.keep, Keep::Nothing | Keep::Sync(_))
-    }
-}
-
-/// An operation that was queued. Gives the kernel's result and what was kept. When it is dropped
-/// the slot keeps everything until the operation is over; one that the kernel does not have yet
-/// is not issued.
-pub(super) struct Operation {
-    ring: Rc<StorageRing>,
-    slot: Option<u32>,
-}
-
-impl Future for Operation {
-    type Output = (i32, Keep);
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<(i32, Keep)> {
-        let slot = self.slot.expect("not polled after it was ready");
-        let ring = Rc::clone(&self.ring);
-        let mut inner = ring.inner.borrow_mut();
-        let it = &mut inner.slots[slot as usize];
-        if let State::Done(result) = it.state {
-            self.slot = None;
-            return Poll::Ready((result, inner.free_slot(slot)));
-        }
-        if !it.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker())) {
-            it.waker = Some(context.waker().clone());
-        }
-        Poll::Pending
-    }
-}
-
-impl Drop for Operation {
-    fn drop(&mut self) {
-        let Some(slot) = self.slot.take() else { return };
-        let mut inner = self.ring.inner.borrow_mut();
-        let it = &mut inner.slots[slot as usize];
-        let waker = it.waker.take();
-        let keep = if matches!(it.state, State::Done(_)) {
-            Some(inner.free_slot(slot))
-        } else {
-            it.is_detached = true;
-            None
-        };
-        drop(inner);
-        drop(keep);
-        drop(waker);
     }
 }

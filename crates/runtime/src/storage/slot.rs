@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::task::Waker;
 
 use buf::{Buffer, Sealed};
+use env::Group;
 use io_uring::squeue;
-use sched::io::Kind;
+use sched::device::Kind;
 
 use super::disk::Root;
 use super::file::OpenFile;
@@ -22,11 +23,23 @@ pub(super) enum Keep {
     /// Some other operation on an open file.
     File(Rc<OpenFile>),
     /// A flush; its end is told to the file, not to a waiting future.
-    Sync(Rc<OpenFile>),
+    Sync(Rc<OpenFile>, Groups),
     /// Names below the root.
     Names([CString; 2], Rc<Root>),
     /// A name and what the kernel says about it.
     Stat(CString, Box<libc::statx>, Rc<Root>),
+}
+
+/// A set of groups: bit `g` for the group of number `g`.
+#[derive(Clone, Copy)]
+pub(super) struct Groups(pub(super) u64);
+
+/// What a read or write is charged for.
+#[derive(Clone, Copy)]
+pub(super) struct Work {
+    pub(super) group: Group,
+    pub(super) kind: Kind,
+    pub(super) bytes: u64,
 }
 
 /// How an operation is admitted and measured.
@@ -35,9 +48,11 @@ pub(super) enum Class {
     /// Issued at once; not measured.
     Plain,
     /// Issued at once; its latency steers the window.
-    Foreground(Kind, u64),
-    /// Waits for the window: group and bytes.
-    Background(usize, u64),
+    Foreground(Work),
+    /// Waits for the window.
+    Background(Work),
+    /// A flush that somebody waits for.
+    ForegroundSync,
     /// A background flush.
     BackgroundSync,
 }
@@ -51,6 +66,13 @@ pub(super) enum State {
     Done(i32),
 }
 
+impl Class {
+    /// Whether somebody waits for it.
+    pub(super) fn is_foreground(self) -> bool {
+        matches!(self, Class::Foreground(_) | Class::ForegroundSync)
+    }
+}
+
 pub(super) struct Slot {
     pub(super) state: State,
     pub(super) keep: Keep,
@@ -58,7 +80,10 @@ pub(super) struct Slot {
     pub(super) waker: Option<Waker>,
     /// Nobody waits any more: the slot frees itself.
     pub(super) is_detached: bool,
+    /// When it was asked for.
     pub(super) started_ns: u64,
+    /// When it was given to the kernel.
+    pub(super) issued_ns: u64,
     /// No background operation was in flight when this one started, as of this many issued.
     pub(super) quiet_since: Option<u64>,
 }
@@ -72,7 +97,13 @@ impl Slot {
             waker: None,
             is_detached: false,
             started_ns: 0,
+            issued_ns: 0,
             quiet_since: None,
         }
+    }
+
+    /// Nobody waits, and it would be of no use: a close or a flush always is.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.is_detached && !matches!(self.keep, Keep::Nothing | Keep::Sync(..))
     }
 }

@@ -163,3 +163,18 @@ fn new_shares_keep_what_a_group_is_behind_in_service() {
     cpu.set(pick.group, params(700, Level::Batch));
     assert!((cpu.lag_ns(pick.group) - lag_ns).abs() <= 1, "{lag_ns}");
 }
+
+#[test]
+fn waits_are_counted_from_runnable_to_running() {
+    let batch = params(100, Level::Batch);
+    let mut cpu = CpuPolicy::new(&[batch, batch]);
+    cpu.wake(0, 0);
+    cpu.wake(1, 0);
+    let first = cpu.pick(0).unwrap().group;
+    cpu.ran(first, 500_000, true, 500_000);
+    let second = cpu.pick(500_000).unwrap().group;
+    assert_ne!(first, second);
+    cpu.ran(second, 500_000, false, 1_000_000);
+    cpu.ran(first, 500_000, false, 1_500_000);
+    assert_eq!([cpu.waited_ns(first), cpu.waited_ns(second)], [500_000, 500_000]);
+}
