@@ -187,9 +187,7 @@ pub(crate) fn most_used(pool: &buf::Pool) -> usize {
 /// Whether `bytes` may be taken for records or requests.
 pub(crate) fn has_headroom(pool: &buf::Pool, bytes: usize) -> bool {
     let most = most_used(pool);
-    if most < pool.used() + bytes {
-        pool.collect();
-    }
+    pool.collect_down_to(most.saturating_sub(bytes));
     pool.used() + bytes <= most
 }
 

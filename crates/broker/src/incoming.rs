@@ -217,12 +217,11 @@ impl<E: World> Shard<E> {
         let pool = self.env().pool();
         let most = pool.limit() - pool.limit() / 4;
         let lacks = || (pool.used() + bytes).saturating_sub(most);
-        if 0 < lacks() {
-            pool.collect();
-        }
+        let wanted = most.saturating_sub(bytes);
+        pool.collect_down_to(wanted);
         if 0 < lacks() {
             self.evict(lacks().max(pool.limit() / 32));
-            pool.collect();
+            pool.collect_down_to(wanted);
         }
         lacks() == 0
     }

@@ -3,12 +3,13 @@
 mod block;
 mod buffer;
 mod chunk;
+mod free;
 mod pool;
 mod sealed;
 
 pub use buffer::Buffer;
 pub use chunk::Chunk;
-pub use pool::{Charge, OverBudget, Pool};
+pub use pool::{COLLECT_BLOCKS_MAX, COLLECT_FREED_MAX_BYTES, Charge, OverBudget, Pool};
 pub use sealed::Sealed;
 
 /// Alignment of every block, and the unit of direct I/O, in bytes.

@@ -1,7 +1,6 @@
 //! The memory of one shard: a budget, blocks handed out, blocks returned.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,12 +9,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_queue::SegQueue;
 
 use crate::block::{Block, Home, Memory};
+use crate::free::FreeBlocks;
 use crate::{Buffer, Chunk, page_up};
 
 /// Free blocks are kept for reuse up to this part of the limit; what comes back beyond it is freed
 /// at once. A fresh block costs a page fault for each of its pages, more than all else that is
 /// done with its bytes, and caches give back a good part of the limit at a time.
 const KEEP_FREE_PART: usize = 4;
+
+/// One [`Pool::collect`] takes back at most this many blocks. Another shard may drop a hundred
+/// thousand views at once; taken back in one go they would hold up everybody on their own shard.
+pub const COLLECT_BLOCKS_MAX: usize = 128;
+
+/// One [`Pool::collect`] ends when it gave this many bytes back to the system, which costs about
+/// 50 us for each MiB. It exceeds it by less than one block.
+pub const COLLECT_FREED_MAX_BYTES: usize = 1 << 20;
 
 /// Larger blocks have one of eight sizes between two powers of two, so that what one request gave
 /// back fits the next one, which is a little larger or smaller.
@@ -32,10 +40,9 @@ struct Inner {
     limit_bytes: usize,
     /// Bytes of blocks handed out and not collected yet.
     used_bytes: Cell<usize>,
-    /// Free blocks by capacity, at most the limit divided by [`KEEP_FREE_PART`] in all. Together
-    /// with the used ones they stay within the limit.
-    free: RefCell<BTreeMap<usize, Vec<Memory>>>,
-    free_bytes: Cell<usize>,
+    /// At most the limit divided by [`KEEP_FREE_PART`]. Together with the used ones they stay within
+    /// the limit.
+    free: RefCell<FreeBlocks>,
 }
 
 /// The pool's limit would be passed: nothing was reserved.
@@ -61,7 +68,6 @@ impl Pool {
                 limit_bytes,
                 used_bytes: Cell::new(0),
                 free: RefCell::default(),
-                free_bytes: Cell::new(0),
             }),
         }
     }
@@ -133,12 +139,7 @@ impl Pool {
         assert!(block.is_of(&self.inner.home), "a buffer of another pool");
         let to = page_up(capacity).max(block.capacity());
         let more = to - block.capacity();
-        if self.inner.limit_bytes - self.used() < more {
-            self.collect();
-            if self.inner.limit_bytes - self.used() < more {
-                return Err(self.over_budget(more));
-            }
-        }
+        self.collect_for(more)?;
         self.free_down_to(self.inner.limit_bytes - self.used() - more);
         block.charge(to);
         self.inner.used_bytes.set(self.used() + more);
@@ -148,32 +149,46 @@ impl Pool {
     /// Counts `bytes` of memory that the pool does not hand out itself, such as a decoded form, as
     /// handed out until the charge is dropped.
     pub fn charge(&self, bytes: usize) -> Result<Charge, OverBudget> {
-        if self.inner.limit_bytes - self.used() < bytes {
-            self.collect();
-            if self.inner.limit_bytes - self.used() < bytes {
-                return Err(self.over_budget(bytes));
-            }
-        }
+        self.collect_for(bytes)?;
         self.free_down_to(self.inner.limit_bytes - self.used() - bytes);
         self.inner.used_bytes.set(self.used() + bytes);
         Ok(Charge { pool: self.clone(), bytes })
     }
 
-    /// Takes back the blocks whose last view was dropped, on any thread. Bounded by the number
-    /// of blocks handed out. Called by the owner between tasks, and by every allocation that
-    /// would not fit without.
-    pub fn collect(&self) {
-        while let Some(memory) = self.inner.home.returned.pop() {
-            let capacity = memory.capacity();
-            self.inner.used_bytes.set(self.inner.used_bytes.get() - capacity);
-            if self.inner.free_bytes.get() + memory.most()
-                <= self.inner.limit_bytes / KEEP_FREE_PART
-            {
-                let capacity = memory.most();
-                self.inner.free_bytes.set(self.inner.free_bytes.get() + capacity);
-                self.inner.free.borrow_mut().entry(capacity).or_default().push(memory);
+    /// Takes back blocks whose last view was dropped, on any thread: at most
+    /// [`COLLECT_BLOCKS_MAX`], fewer when [`COLLECT_FREED_MAX_BYTES`] went back to the system. True
+    /// if there may be more. Called by the owner between tasks; an allocation that would not fit
+    /// goes on until it does or nothing is left.
+    pub fn collect(&self) -> bool {
+        let mut freed_bytes = 0;
+        for _ in 0..COLLECT_BLOCKS_MAX {
+            let Some(memory) = self.inner.home.returned.pop() else { return false };
+            self.inner.used_bytes.set(self.used() - memory.capacity());
+            let mut free = self.inner.free.borrow_mut();
+            if free.bytes() + memory.most() <= self.inner.limit_bytes / KEEP_FREE_PART {
+                free.put(memory);
+            } else {
+                freed_bytes += memory.most();
+            }
+            if COLLECT_FREED_MAX_BYTES <= freed_bytes {
+                break;
             }
         }
+        !self.inner.home.returned.is_empty()
+    }
+
+    /// Takes back blocks until at most `used_bytes` are handed out, or nothing is left to take:
+    /// for who needs the room now.
+    pub fn collect_down_to(&self, used_bytes: usize) {
+        while used_bytes < self.used() && self.collect() {}
+    }
+
+    fn collect_for(&self, bytes: usize) -> Result<(), OverBudget> {
+        self.collect_down_to(self.inner.limit_bytes.saturating_sub(bytes));
+        if self.inner.limit_bytes - self.used() < bytes {
+            return Err(self.over_budget(bytes));
+        }
+        Ok(())
     }
 
     fn block(&self, capacity: usize) -> Result<Block, OverBudget> {
@@ -194,15 +209,10 @@ impl Pool {
     /// Sees to it that `pages` bytes may be handed out. Collects if there is no room for `class`
     /// bytes, or no free block of that size.
     fn make_room(&self, pages: usize, class: usize) -> Result<(), OverBudget> {
-        if self.inner.limit_bytes - self.used() < class
-            || !self.inner.free.borrow().contains_key(&class)
-        {
+        if self.inner.limit_bytes - self.used() < class || !self.inner.free.borrow().has(class) {
             self.collect();
         }
-        if self.inner.limit_bytes - self.used() < pages {
-            return Err(self.over_budget(pages));
-        }
-        Ok(())
+        self.collect_for(pages)
     }
 
     fn over_budget(&self, wanted_bytes: usize) -> OverBudget {
@@ -210,30 +220,12 @@ impl Pool {
         OverBudget { wanted_bytes, free_bytes: limit_bytes - self.used(), limit_bytes }
     }
 
-    /// Gives free blocks back to the system, the largest first, until at most `bytes` are kept.
     fn free_down_to(&self, bytes: usize) {
-        let mut free = self.inner.free.borrow_mut();
-        while bytes < self.inner.free_bytes.get() {
-            let Some(mut largest) = free.last_entry() else { return };
-            self.inner.free_bytes.set(self.inner.free_bytes.get() - *largest.key());
-            drop(largest.get_mut().pop());
-            if largest.get().is_empty() {
-                largest.remove();
-            }
-        }
+        self.inner.free.borrow_mut().cut_to(bytes);
     }
 
     fn reuse(&self, capacity: usize) -> Option<Memory> {
-        let mut free = self.inner.free.borrow_mut();
-        let same = free.get_mut(&capacity)?;
-        let memory = same.pop();
-        if same.is_empty() {
-            free.remove(&capacity);
-        }
-        if memory.is_some() {
-            self.inner.free_bytes.set(self.inner.free_bytes.get() - capacity);
-        }
-        memory
+        self.inner.free.borrow_mut().take(capacity)
     }
 }
 
@@ -278,132 +270,4 @@ impl fmt::Debug for Pool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_holds_until_memory_is_returned() {
-        let pool = Pool::new(3, 3 * 4096);
-        let first = pool.buffer(5000).unwrap();
-        assert_eq!(first.capacity(), 8192);
-        assert!(pool.buffer(4097).is_err());
-        drop(first);
-        let second = pool.buffer(3 * 4096).expect("an allocation collects what came back");
-        assert_eq!(pool.used(), 3 * 4096);
-        drop(second);
-    }
-
-    #[test]
-    fn a_view_dropped_on_another_thread_comes_home() {
-        let pool = Pool::new(0, 1 << 20);
-        let mut buffer = pool.buffer(4096).unwrap();
-        buffer.as_mut_slice()[..3].copy_from_slice(b"abc");
-        let view = buffer.seal(3);
-        assert_eq!(view.origin(), 0);
-        std::thread::spawn(move || assert_eq!(&view[..], b"abc")).join().unwrap();
-        assert_eq!(pool.used(), 4096, "counted until collected");
-        pool.collect();
-        assert_eq!(pool.used(), 0);
-    }
-
-    #[test]
-    fn what_a_request_gave_back_serves_one_of_nearly_that_size() {
-        let pool = Pool::new(0, 8 << 20);
-        let first = pool.buffer(1_000_000).unwrap();
-        let start = first.as_slice().as_ptr();
-        drop(first);
-        let second = pool.buffer(1_010_000).unwrap();
-        assert_eq!(second.as_slice().as_ptr(), start);
-        assert!(second.capacity() <= 1_010_000 * 9 / 8);
-    }
-
-    #[test]
-    fn free_and_used_blocks_stay_within_the_limit_together() {
-        let pool = Pool::new(0, 1 << 20);
-        let small: Vec<Buffer> = (0..64).map(|_| pool.buffer(4096).unwrap()).collect();
-        drop(small);
-        pool.collect();
-        assert_eq!(pool.inner.free_bytes.get(), 256 << 10);
-        let large = pool.buffer(900 << 10).unwrap();
-        assert!(pool.used() + pool.inner.free_bytes.get() <= pool.limit());
-        drop(large);
-        pool.collect();
-        assert!(pool.inner.free_bytes.get() <= pool.limit() / KEEP_FREE_PART);
-    }
-
-    #[test]
-    fn all_of_the_limit_can_be_had_in_one_piece() {
-        let limit = (1 << 20) + 4096;
-        assert!(size_class(limit) > limit);
-        let pool = Pool::new(0, limit);
-        assert_eq!(pool.buffer(limit).unwrap().capacity(), limit);
-    }
-
-    #[test]
-    fn a_growing_buffer_counts_what_it_has() {
-        let pool = Pool::new(0, 4 * 4096);
-        let mut buffer = pool.growing(100, 1 << 20).unwrap();
-        assert_eq!((buffer.capacity(), buffer.most(), pool.used()), (4096, 1 << 20, 4096));
-        buffer.as_mut_slice().fill(7);
-        let start = buffer.as_slice().as_ptr();
-        pool.grow(&mut buffer, 3 * 4096).unwrap();
-        assert_eq!((buffer.capacity(), pool.used()), (3 * 4096, 3 * 4096));
-        assert_eq!(buffer.as_slice().as_ptr(), start, "it stays where it is");
-        assert_eq!(buffer.as_slice()[..4096], [7; 4096]);
-        assert_eq!(buffer.as_slice()[4096..], [0; 2 * 4096], "new bytes are initialised");
-        let over = pool.grow(&mut buffer, 5 * 4096).unwrap_err();
-        assert_eq!((over.wanted_bytes, over.free_bytes), (2 * 4096, 4096));
-        assert_eq!((buffer.capacity(), pool.used()), (3 * 4096, 3 * 4096), "nothing changed");
-        pool.grow(&mut buffer, 10).expect("it is as long already");
-        drop(buffer.seal(10));
-        pool.collect();
-        assert_eq!(pool.used(), 0);
-    }
-
-    #[test]
-    fn a_block_that_grew_is_used_again_from_its_beginning() {
-        let pool = Pool::new(0, 16 * 4096);
-        let mut buffer = pool.growing(1, 2 * 4096).unwrap();
-        pool.grow(&mut buffer, 2 * 4096).unwrap();
-        let start = buffer.as_slice().as_ptr();
-        drop(buffer);
-        let again = pool.growing(1, 2 * 4096).unwrap();
-        assert_eq!(again.as_slice().as_ptr(), start);
-        assert_eq!((again.capacity(), pool.used()), (4096, 4096), "charged as it grows");
-        drop(again);
-        let plain = pool.buffer(2 * 4096).unwrap();
-        assert_eq!((plain.as_slice().as_ptr(), plain.capacity()), (start, 2 * 4096));
-    }
-
-    #[test]
-    fn a_charge_takes_part_in_the_limit() {
-        let pool = Pool::new(0, 4 * 4096);
-        let charge = pool.charge(10_000).unwrap();
-        assert_eq!((charge.bytes(), pool.used()), (10_000, 10_000));
-        assert!(pool.buffer(2 * 4096).is_err());
-        assert!(pool.charge(6_385).is_err());
-        drop(charge);
-        assert_eq!(pool.used(), 0);
-        let buffer = pool.buffer(4 * 4096).unwrap();
-        drop(buffer);
-        assert!(pool.charge(4 * 4096).is_ok(), "what came back is collected for it");
-    }
-
-    #[test]
-    fn copies_are_counted_whatever_they_go_into() {
-        let pool = Pool::new(0, 1 << 20);
-        pool.chunk(4096).unwrap().append(&[1; 100]).unwrap();
-        let mut buffer = pool.buffer(4096).unwrap();
-        buffer.copy_in(10, &[2; 30]);
-        assert_eq!(buffer.as_slice()[10..40], [2; 30]);
-        assert_eq!(pool.copied(), 130);
-    }
-
-    #[test]
-    fn views_may_outlive_the_pool() {
-        let pool = Pool::new(0, 1 << 20);
-        let view = pool.buffer(10).unwrap().seal(10);
-        drop(pool);
-        assert_eq!(view.len(), 10);
-    }
-}
+mod tests;

@@ -134,6 +134,8 @@ pub(crate) struct Root {
     /// When the running idle phase began.
     idle_since_ns: Option<u64>,
     has_parked: bool,
+    /// More memory came home than one turn takes back.
+    has_returned: Cell<bool>,
     drained: Rc<Cell<bool>>,
     drain_trips: u32,
 }
@@ -166,6 +168,7 @@ impl Root {
             spin_score: SPIN_SCORE_MAX / 2,
             idle_since_ns: None,
             has_parked: false,
+            has_returned: Cell::new(false),
             drained: Rc::default(),
             drain_trips: 0,
         })
@@ -191,13 +194,14 @@ impl Root {
             station.flush();
         }
         self.storage.submit();
-        self.pool.collect();
+        self.has_returned.set(self.pool.collect());
     }
 
     fn has_work(&self) -> bool {
         self.core.has_work()
             || self.storage.has_completions()
             || self.storage.has_unsent()
+            || self.has_returned.get()
             || self.stations.iter().any(|station| station.has_work())
             || self.core.timers.earliest_ns().is_some_and(|due_ns| due_ns <= clock::now_ns())
     }
