@@ -30,6 +30,6 @@ pub use sched::Shares;
 pub use shard::run;
 pub use shares::{Change, GroupStats, SharesHandle};
 pub use stop::Stopper;
-pub use storage::{RingDisk, RingFile, StorageCounters};
+pub use storage::{RingDisk, RingFile, StorageCounters, WORKERS_MAX};
 pub use watchdog::STALL_NS;
 pub use world::ShardEnv;

@@ -269,3 +269,45 @@ fn submissions_do_not_wait_for_the_next_groups_turn() {
     })
     .unwrap();
 }
+
+/// Reads from the page cache, which the kernel completes at submission: how many rounds of the hog
+/// pass meanwhile is the shard's doing alone.
+async fn rounds_per_read(env: &ShardEnv<u64>, group: Group, rounds: &Cell<u64>) -> Vec<u64> {
+    let file = env.disk().open(Path::new("cached"), OpenMode::create()).await.expect("it works");
+    let buffer = env.pool().buffer(4096).expect("it works");
+    file.write_at(buffer.seal(4096), 0, Group::Produce).await.expect("it works");
+    let mut buffer = env.pool().buffer(4096).expect("it works");
+    let mut waited = Vec::new();
+    for _ in 0..200 {
+        let before = rounds.get();
+        let (read, back) = file.read_at(buffer, 4096, 0, group).await;
+        assert_eq!(read.expect("it works"), 4096);
+        buffer = back;
+        waited.push(rounds.get() - before);
+    }
+    waited.sort_unstable();
+    waited
+}
+
+/// Seastar's reproducer of that name: a shard without CPU to spare gets a part of the I/O that is
+/// its due. Here its rings are visited whenever another group would run, and at every completion.
+#[test]
+fn starved_shard_io() {
+    let dir = tempfile::tempdir().unwrap();
+    run(Config::new(1, dir.path().to_path_buf()), |env: ShardEnv<u64>| async move {
+        let stop = Rc::new(Cell::new(false));
+        let rounds = spawn_hog(&env, Group::Compaction, &stop);
+        for (group, most) in [(Group::Fetch, 4), (Group::ColdRead, 60)] {
+            let (done, is_done) = env::sync::oneshot();
+            let (reader, counted) = (env.clone(), Rc::clone(&rounds));
+            env.spawn(group, async move {
+                done.send(rounds_per_read(&reader, group, &counted).await);
+            });
+            let waited = is_done.await.expect("the reader ends");
+            assert!(waited[180] <= most, "rounds of the hog during a read: {waited:?}");
+        }
+        stop.set(true);
+        assert!(0 < rounds.get());
+    })
+    .unwrap();
+}

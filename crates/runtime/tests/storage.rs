@@ -11,7 +11,7 @@ use std::time::Duration;
 use buf::PAGE;
 use env::sync::all;
 use env::{Disk, Env, File, Group, OpenMode};
-use evenkeel_runtime::{Config, ShardEnv, run};
+use evenkeel_runtime::{Config, ShardEnv, WORKERS_MAX, run};
 
 fn one<F, Fut>(main: F)
 where
@@ -80,6 +80,38 @@ fn the_kernels_workers_are_not_on_the_shards_cpu() {
         for worker in workers.iter().filter(|worker| several && worker.exists()) {
             assert_ne!(allowed_cpus(worker), own_cpu, "{}", worker.display());
         }
+    });
+}
+
+/// The kernel would start a worker for each blocked operation up to a limit of its own, which on a
+/// machine with many processors is hundreds for each shard.
+#[test]
+fn the_kernels_workers_are_capped() {
+    one(|env| async move {
+        let this = std::fs::canonicalize("/proc/thread-self").expect("procfs");
+        let name = format!("iou-wrk-{}", this.file_name().unwrap().to_string_lossy());
+        let workers = || {
+            let tasks = std::fs::read_dir("/proc/self/task").expect("procfs").flatten();
+            let comm = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
+            tasks.filter_map(|task| comm(task).ok()).filter(|comm| comm.trim_end() == name).count()
+        };
+        let asked = 4 * u64::from(WORKERS_MAX);
+        let most = Rc::new(Cell::new(0));
+        let work = (0..asked).map(|n| {
+            let (env, most) = (env.clone(), Rc::clone(&most));
+            async move {
+                let path = format!("f{n}");
+                let file = env.disk().open(Path::new(&path), OpenMode::create()).await.unwrap();
+                for round in 1..4 {
+                    file.allocate(round << 16).await.unwrap();
+                    file.sync(Group::Produce).await.unwrap();
+                    most.set(most.get().max(workers()));
+                }
+            }
+        });
+        all(work.collect()).await;
+        assert!(0 < most.get(), "flushes and allocations need workers");
+        assert!(most.get() <= WORKERS_MAX as usize, "{} workers for {asked} tasks", most.get());
     });
 }
 

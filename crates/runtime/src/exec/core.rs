@@ -18,6 +18,7 @@ use env::sync::Signal;
 use sched::Shares;
 use sched::cpu::{CpuPolicy, Params};
 
+use super::turn::Turn;
 use super::{Meta, RingMap, task};
 use crate::delay::Delay;
 use crate::remote::{self, Remote};
@@ -26,15 +27,8 @@ use crate::timer::Timers;
 use crate::{clock, groups, watchdog};
 
 const GROUPS: usize = Group::ALL.len();
-/// The most calls of `should_yield` between two looks at the clock.
-const STRIDE_MAX: u32 = 8;
 /// After a poll longer than this, it is asked whether the operating system ran somebody else.
 const SUSPICIOUS_NS: u64 = 1_000_000;
-/// The stride grows while calls come closer together than this.
-const STRIDE_GROWS_BELOW_NS: u64 = 1_000;
-/// The stride falls back to one when calls are further apart than this.
-const STRIDE_FALLS_ABOVE_NS: u64 = 4_000;
-
 /// A part of the shard that the loop looks at on every turn.
 pub(crate) trait Station {
     /// Takes what came; true if a task was woken.
@@ -76,11 +70,7 @@ pub(crate) struct Core {
     free_tasks: RefCell<Vec<usize>>,
     /// The clock as it was last read; at most a poll old while tasks run.
     now_ns: Cell<u64>,
-    /// The running group gives way at this time.
-    until_ns: Cell<u64>,
-    stride: Cell<u32>,
-    stride_left: Cell<u32>,
-    stride_ns: Cell<u64>,
+    turn: Turn,
     /// Wakes the root; only needed while `is_idle`.
     root: RefCell<Option<Waker>>,
     is_idle: Cell<bool>,
@@ -104,10 +94,7 @@ impl Core {
             tasks: RefCell::default(),
             free_tasks: RefCell::default(),
             now_ns: Cell::new(0),
-            until_ns: Cell::new(0),
-            stride: Cell::new(1),
-            stride_left: Cell::new(1),
-            stride_ns: Cell::new(0),
+            turn: Turn::new(),
             root: RefCell::default(),
             is_idle: Cell::new(false),
             running: Cell::new(None),
@@ -238,7 +225,7 @@ impl Core {
 
     /// One turn of one group. Gives the time at its end.
     fn run_group(&self, group: usize, start_ns: u64, until_ns: u64) -> u64 {
-        self.until_ns.set(until_ns);
+        self.turn.begin(until_ns);
         let mut now_ns = start_ns;
         let mut delayed_ns = 0;
         let mut counters = self.counters.get();
@@ -281,9 +268,7 @@ impl Core {
     }
 
     fn begin_poll(&self, group: Group, site: &'static Location<'static>, now_ns: u64) {
-        self.stride.set(1);
-        self.stride_left.set(1);
-        self.stride_ns.set(now_ns);
+        self.turn.begin_poll(now_ns);
         self.running.set(Some((group, site)));
         let running = &self.remote().running;
         running.group.store(group as u8, Ordering::Relaxed);
@@ -299,36 +284,10 @@ impl Core {
         running.sequence.store(sequence + 1, Ordering::Release);
     }
 
-    /// Whether the running task should give way. Looks at the clock on every call at first, and
-    /// less often when calls come close together.
+    /// Whether the running task should give way.
     #[inline]
     pub(crate) fn should_yield(&self) -> bool {
-        if self.sees_completions() {
-            return true;
-        }
-        let left = self.stride_left.get();
-        if 1 < left {
-            self.stride_left.set(left - 1);
-            return false;
-        }
-        self.is_turn_over()
-    }
-
-    fn is_turn_over(&self) -> bool {
-        let now_ns = clock::now_ns();
-        let stride = self.stride.get();
-        let apart_ns = (now_ns - self.stride_ns.get()) / u64::from(stride);
-        let stride = if STRIDE_FALLS_ABOVE_NS < apart_ns {
-            1
-        } else if apart_ns < STRIDE_GROWS_BELOW_NS {
-            (stride * 2).min(STRIDE_MAX)
-        } else {
-            stride
-        };
-        self.stride.set(stride);
-        self.stride_left.set(stride);
-        self.stride_ns.set(now_ns);
-        self.until_ns.get() <= now_ns
+        self.sees_completions() || self.turn.is_over()
     }
 
     /// Whether completions wait in a ring; false when that cannot be seen.

@@ -4,6 +4,7 @@ mod core;
 mod ring_map;
 mod root;
 mod task;
+mod turn;
 mod yields;
 
 pub use self::core::Counters;

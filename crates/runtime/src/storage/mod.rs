@@ -13,5 +13,5 @@ mod slot;
 
 pub use disk::RingDisk;
 pub use file::RingFile;
-pub use ring::StorageCounters;
 pub(crate) use ring::StorageRing;
+pub use ring::{StorageCounters, WORKERS_MAX};

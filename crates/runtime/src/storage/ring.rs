@@ -28,8 +28,11 @@ const SQ_ENTRIES: u32 = 64;
 const CQ_ENTRIES: u32 = 256;
 /// Operations with the kernel at a time.
 const IN_FLIGHT_MAX: u32 = CQ_ENTRIES - 8;
-/// Workers of the kernel for operations that end by themselves, and for others.
-const WORKERS: [u32; 2] = [16, 4];
+/// Workers of the kernel for the operations of one shard that end by themselves: reads, writes,
+/// flushes and the like.
+pub const WORKERS_MAX: u32 = 16;
+/// Those, and workers for operations that may take for ever.
+const WORKERS: [u32; 2] = [WORKERS_MAX, 4];
 
 /// What the ring did, for tests and metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -408,5 +411,22 @@ impl Inner {
             Keep::Sync(file, _) => Some(Ended::Synced(file, result)),
             keep => Some(Ended::Drop(keep)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel's own limit may be lower or higher on a given machine, so that counting its
+    /// workers alone proves nothing.
+    #[test]
+    fn the_kernel_knows_the_cap_on_its_workers() {
+        let remote = Remote::new(0).expect("a doorbell");
+        let ring = StorageRing::new(&remote).expect("a ring");
+        ring.place_workers(&[]).expect("it is allowed");
+        let mut known = [0; 2];
+        ring.inner.borrow().uring.submitter().register_iowq_max_workers(&mut known).unwrap();
+        assert_eq!(known, WORKERS);
     }
 }
