@@ -53,6 +53,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("tests/crash", &["tests/kit"]),
     ("tests/hostile", &["tests/kit"]),
     ("tests/requests", &["tests/kit"]),
+    ("tests/admin", &["crates/admin", "tests/kit"]),
     ("tests/fuzz_corpus", FUZZED),
     ("tests/sim", SIMULATION),
     ("tests/recorded", RECORDED),
@@ -124,15 +125,21 @@ const SIMULATION: &[&str] = &[
 const RECORDED: &[&str] =
     &["crates/broker", "crates/buf", "crates/env", "crates/runtime", "tests/sim"];
 
+/// The plane, and what asks it from outside.
+const ADMIN: &[&str] = &["crates/admin", "tests/admin"];
+
 /// Foreign packages that only some of ours may name.
 const OWNERS: &[(&str, &[&str])] = &[
     ("monoio", &["crates/runtime"]),
     ("io-uring", &["crates/runtime"]),
     ("libc", &["crates/runtime", "crates/evenkeel"]),
-    ("tokio", &["crates/admin"]),
-    ("tokio-util", &["crates/admin"]),
-    ("tonic", &["crates/admin"]),
+    ("tokio", ADMIN),
+    ("tokio-util", ADMIN),
+    ("tonic", ADMIN),
     ("prost", &["crates/admin"]),
+    ("axum", &["crates/admin"]),
+    ("hyper", &["crates/admin"]),
+    ("prometheus-client", &["crates/admin"]),
     ("clap", &["crates/evenkeel", "tests/conformance", "tests/load", "xtask"]),
     ("toml", &["crates/evenkeel", "xtask"]),
     ("serde", &["crates/evenkeel", "tests/load", "xtask"]),
