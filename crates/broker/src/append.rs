@@ -78,6 +78,7 @@ impl<E: World> Shard<E> {
         let now_ms = self.env().wall_ms();
         let placed = partition.append_as_leader(&part.batch, &part.checked, now_ms)?;
         self.committer().enqueue(partition);
+        self.inner.tally.produced(part.batch.len());
         Ok(placed)
     }
 

@@ -58,6 +58,7 @@ struct Line {
 impl<E: World> Shard<E> {
     /// Serves one connection until either side ends it.
     pub async fn serve<S: Stream>(self, stream: S) {
+        let _open = self.inner.tally.connection();
         let line = Rc::new(Line {
             owed: RefCell::default(),
             to_produce: Cell::new(0),
@@ -95,17 +96,25 @@ impl<E: World> Shard<E> {
 
     async fn begin_request(&self, line: &Rc<Line>, frame: Sealed) -> io::Result<()> {
         let (sender, answer) = oneshot();
+        let since = self.env().now();
         let decoded = self.decode(frame).await;
         let to_produce =
             decoded.as_ref().is_ok_and(|(request, _)| request.header.key == ApiKey::Produce);
         line.owe(Owed { answer, to_produce });
         match decoded {
             Ok((request, charge)) => {
-                let group = crate::dispatch::group_of(request.header.key);
+                let key = request.header.key;
+                let group = crate::dispatch::group_of(key);
                 let stage_two = self.take_in(request).await;
+                let shard = self.clone();
                 self.env().spawn(group, async move {
                     let answer = stage_two.await;
                     drop(charge);
+                    let tally = &shard.inner.tally;
+                    tally.answered(key, group, shard.env().now().since(since));
+                    if matches!(answer, Answer::Close) {
+                        tally.failed(key);
+                    }
                     sender.send(answer);
                 });
                 Ok(())

@@ -10,6 +10,7 @@ use wire::messages::string;
 use wire::{ApiKey, Request, RequestBody, ResponseBody};
 
 use crate::connection::Answer;
+use crate::failed::holds_error;
 use crate::message::{Call, Reply};
 use crate::shard::{Shard, World};
 
@@ -54,8 +55,15 @@ impl<E: World> Shard<E> {
     }
 
     fn encode(&self, version: i16, correlation_id: i32, body: ResponseBody) -> Answer {
+        let key = body.key();
+        let failed = holds_error(&body);
         match wire::encode(version, correlation_id, body, self.env().pool()) {
-            Ok(parts) => Answer::Send(parts),
+            Ok(parts) => {
+                if failed {
+                    self.inner.tally.failed(key);
+                }
+                Answer::Send(parts)
+            }
             Err(error) => {
                 tracing::warn!(%error, version, "an answer could not be encoded");
                 Answer::Close

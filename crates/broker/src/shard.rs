@@ -21,6 +21,7 @@ use crate::fetch_session::Sessions;
 use crate::message::{Call, CallId, Reply, ShardMessage, owner};
 use crate::options::Options;
 use crate::table::Table;
+use crate::tally::Tally;
 
 /// The world of a broker's shard.
 pub trait World: Mesh<ShardMessage> {}
@@ -43,6 +44,7 @@ pub(crate) struct Inner<E: World> {
     pub(crate) topic_configs: RefCell<BTreeMap<TopicId, TopicConfig>>,
     pub(crate) table: Table<E>,
     pub(crate) calls: Calls,
+    pub(crate) tally: Tally,
     pub(crate) admission: Rc<Admission>,
     /// The line of those that wait for [`Shard::charge`].
     pub(crate) charging: Gate,
@@ -107,6 +109,7 @@ impl<E: World> Shard<E> {
                 topic_configs: RefCell::default(),
                 table: Table::new(),
                 calls: Calls::default(),
+                tally: Tally::default(),
                 charging: Gate::default(),
                 admission: Rc::new(Admission::new(env.pool().limit())),
                 sessions: RefCell::default(),

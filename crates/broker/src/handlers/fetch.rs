@@ -273,6 +273,7 @@ impl<E: World> Shard<E> {
                 });
                 topics.len() - 1
             });
+            self.inner.tally.fetched(one.len_bytes());
             topics[place].partitions.push(answered(one, work.committed_only));
         }
         FetchAnswer { session_id: work.session, topics, ..FetchAnswer::default() }

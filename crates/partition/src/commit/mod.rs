@@ -92,6 +92,12 @@ impl<E: Env> Committer<E> {
         &self.inner.counts
     }
 
+    /// What the shard's journal did so far.
+    #[must_use]
+    pub fn journal_metrics(&self) -> journal::Metrics {
+        self.inner.journal.metrics()
+    }
+
     /// Says that `partition` has pending bytes. Called after every append.
     pub fn enqueue(&self, partition: &Partition<E>) {
         if partition.inner.queued.replace(true) {
