@@ -5,7 +5,10 @@ mod cli;
 mod config;
 mod directory_lock;
 mod log_tools;
+mod sched_tools;
 mod start;
+mod steering;
+mod table;
 
 use std::process::ExitCode;
 
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Start(start) => start::start(&start),
         Command::Log { command } => log_tools::run(&command),
+        Command::Sched { command } => sched_tools::run(&command),
     };
     match done {
         Ok(code) => code,

@@ -5,14 +5,16 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use admin::{About, Inbox, Mailbox, Readiness, Running, Starting};
 use broker::{Limits, Options, Shard, ShardMessage};
-use env::{Env, Group, Stream};
+use env::{Env, Group, ShardId, Stream};
 use runtime::{Config, HeldPort, ShardEnv, Stopper, TcpListener};
 
 use crate::cli::Start;
+use crate::steering::steer;
 use crate::{config, directory_lock, print};
 
 /// Least memory of a shard: below it a single large request would take all.
@@ -41,16 +43,16 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
     let port = HeldPort::take(start.listen)
         .map_err(|error| format!("cannot listen on {}: {error}", start.listen))?;
     let listen = port.addr();
-    // Nothing is served there yet: held, so that connections are refused and do not hang.
-    let admin = HeldPort::take(start.admin)
-        .map_err(|error| format!("cannot hold {}: {error}", start.admin))?;
-    let admin_addr = admin.addr();
+    let (admin, admin_addr) = listen_for_admin(start.admin)?;
+    let (mailbox, inboxes) = admin::mailbox(shards);
     let stopper = Stopper::new();
     stop_on_signals(&stopper)?;
     let world = Arc::new(World {
         options: options(start, listen, settings)?,
         listen,
         admin: admin_addr,
+        inboxes: Mutex::new(inboxes.into_iter().map(Some).collect()),
+        plane: OnceLock::new(),
         shards,
         listening: AtomicU16::new(0),
         failure: Mutex::new(None),
@@ -63,10 +65,14 @@ pub(crate) fn start(start: &Start) -> Result<ExitCode, String> {
         stopper,
         ..Config::new(shards, start.data.clone())
     };
+    start_plane(&world, admin, mailbox)?;
     let serving = Arc::clone(&world);
-    runtime::run::<ShardMessage, _, _>(config, move |env| serve(env, Arc::clone(&serving)))
-        .map_err(|error| error.to_string())?;
-    drop((lock, port, admin));
+    let ran =
+        runtime::run::<ShardMessage, _, _>(config, move |env| serve(env, Arc::clone(&serving)))
+            .map_err(|error| error.to_string());
+    world.stop_plane();
+    ran?;
+    drop((lock, port));
     match world.take_failure() {
         Some(why) => Err(why),
         None => Ok(ExitCode::SUCCESS),
@@ -78,6 +84,9 @@ struct World {
     options: Options,
     listen: SocketAddr,
     admin: SocketAddr,
+    /// What each shard takes when it serves.
+    inboxes: Mutex<Vec<Option<Inbox>>>,
+    plane: OnceLock<Mutex<Option<Running>>>,
     shards: u16,
     /// Shards that accept connections.
     listening: AtomicU16,
@@ -92,6 +101,25 @@ impl World {
         failure.get_or_insert(why);
         drop(failure);
         self.stopper.stop();
+    }
+
+    fn inbox(&self, shard: ShardId) -> Option<Inbox> {
+        let mut inboxes = self.inboxes.lock().unwrap_or_else(PoisonError::into_inner);
+        inboxes.get_mut(usize::from(shard.0))?.take()
+    }
+
+    fn say(&self, readiness: Readiness) {
+        let plane = self.plane.get().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(plane) = plane.as_ref().and_then(|plane| plane.as_ref()) {
+            plane.set_readiness(readiness);
+        }
+    }
+
+    fn stop_plane(&self) {
+        let plane = self.plane.get().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(plane) = plane.and_then(|mut plane| plane.take()) {
+            plane.stop();
+        }
     }
 
     fn take_failure(&self) -> Option<String> {
@@ -111,6 +139,37 @@ fn nobody_listens(addr: SocketAddr) -> std::io::Result<()> {
             Err(_) => std::thread::sleep(PORT_RETRY),
         }
     }
+}
+
+/// The socket of the admin plane: from here on whoever connects is served, if a moment later.
+fn listen_for_admin(addr: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), String> {
+    let listen = || {
+        let listener = std::net::TcpListener::bind(addr)?;
+        let addr = listener.local_addr()?;
+        Ok::<_, std::io::Error>((listener, addr))
+    };
+    listen().map_err(|error| {
+        format!("the admin plane cannot listen on {addr}: {error}; --admin takes another address")
+    })
+}
+
+/// Starts the thread of the admin plane, beside the shards.
+fn start_plane(
+    world: &Arc<World>,
+    listener: std::net::TcpListener,
+    mailbox: Mailbox,
+) -> Result<(), String> {
+    let about = About {
+        version: env!("CARGO_PKG_VERSION"),
+        kafka_address: world.listen.to_string(),
+        groups: Group::ALL.map(Group::name).to_vec(),
+    };
+    let failing = Arc::clone(world);
+    let failed = move |why| failing.fail(format!("the admin plane cannot run: {why}"));
+    let plane = admin::start(Starting { listener, about, mailbox }, failed)
+        .map_err(|error| format!("the admin plane cannot start: {error}"))?;
+    let _ = world.plane.set(Mutex::new(Some(plane)));
+    Ok(())
 }
 
 /// One shard, from its start to its end.
@@ -133,10 +192,15 @@ async fn serve(env: ShardEnv<ShardMessage>, world: Arc<World>) {
         Err(error) => return world.fail(format!("cannot listen on {}: {error}", world.listen)),
     };
     env.spawn(Group::System, accept(env.clone(), shard.clone(), listener));
+    if let Some(inbox) = world.inbox(env.shard()) {
+        env.spawn(Group::System, steer(env.clone(), shard.clone(), inbox));
+    }
     if world.listening.fetch_add(1, Ordering::AcqRel) + 1 == world.shards {
+        world.say(Readiness::Ready);
         print(&format!("ready kafka={} admin={}", world.listen, world.admin));
     }
     env.stopped().await;
+    world.say(Readiness::Stopping);
     if !shard.leads() {
         return shard.closed().await;
     }

@@ -9,7 +9,6 @@ mod fold;
 mod inspect;
 mod progress;
 mod reader;
-mod table;
 mod verify;
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::table::bytes;
+use crate::table::bytes;
 
 /// Between two lines on a terminal, where each replaces the one before.
 const TERMINAL_PAUSE: Duration = Duration::from_millis(250);

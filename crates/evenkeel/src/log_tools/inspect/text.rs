@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Batches, LogView, Report, SegmentLine};
-use crate::log_tools::table::{Align, Table, bytes, counted};
+use crate::table::{Align, Table, bytes, counted};
 
 /// Leader epochs that are shown of one log; the newest.
 const EPOCHS_SHOWN: usize = 4;

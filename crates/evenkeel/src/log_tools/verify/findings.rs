@@ -4,7 +4,7 @@ use std::path::Path;
 
 use record::Offset;
 
-use crate::log_tools::table::{bytes, counted};
+use crate::table::{bytes, counted};
 
 /// Findings of one kind that are kept; the others are counted.
 const KEPT_MAX: usize = 1_000;

@@ -2,32 +2,32 @@
 
 /// Where the cells of a column stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Align {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// Rows under a heading, in columns as wide as their widest cell.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<Align>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table with these columns.
-    pub(super) fn new(columns: &[(&str, Align)]) -> Table {
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Table {
         let heading = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
         Table { columns: columns.iter().map(|(_, align)| *align).collect(), rows: vec![heading] }
     }
 
     /// Appends a row; it has a cell for each column.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// The text, a line for each row, without blanks at the ends of lines.
-    pub(super) fn render(&self) -> String {
+    pub(crate) fn render(&self) -> String {
         let widths: Vec<usize> = (0..self.columns.len())
             .map(|column| {
                 self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
@@ -53,7 +53,7 @@ impl Table {
 }
 
 /// A number of bytes with three digits and a unit.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     if count < 1024 {
         return format!("{count} B");
@@ -68,7 +68,7 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// `1 log`, `2 logs`.
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
