@@ -16,8 +16,8 @@ use crate::tidy;
 Steps: fmt, tidy, clippy, doc, test, simulation, release, clients, hardship. `simulation` runs the
 whole broker from 2,000 seeds and the recorded one, `clients` the rdkafka scenarios of
 tests/conformance against the release binary with one and with two shards, `hardship` kills the
-binary under producers (tests/crash), asks it every request in every version (tests/requests), and
-sends it what no client should (tests/hostile).
+binary under producers (tests/crash), asks it every request in every version (tests/requests),
+sends it what no client should (tests/hostile), and steers it over its admin plane (tests/admin).
 
 Examples:
   cargo xtask ci
@@ -92,8 +92,13 @@ fn doc(root: &Path) -> Outcome<()> {
 }
 
 /// Test packages that need the release binary; `clients` and `hardship` run them.
-const BLACK_BOX: [&str; 4] =
-    ["evenkeel-conformance", "evenkeel-crash-tests", "evenkeel-hostile", "evenkeel-requests"];
+const BLACK_BOX: [&str; 5] = [
+    "evenkeel-admin-tests",
+    "evenkeel-conformance",
+    "evenkeel-crash-tests",
+    "evenkeel-hostile",
+    "evenkeel-requests",
+];
 
 /// Test packages that run the whole broker many times over; `simulation` runs them.
 const MANY_RUNS: [&str; 2] = ["evenkeel-sim-tests", "evenkeel-recorded-tests"];
@@ -122,7 +127,9 @@ fn clients(root: &Path) -> Outcome<()> {
 }
 
 fn hardship(root: &Path) -> Outcome<()> {
-    black_box(root, &["evenkeel-requests", "evenkeel-crash-tests", "evenkeel-hostile"])
+    let packages =
+        ["evenkeel-requests", "evenkeel-crash-tests", "evenkeel-hostile", "evenkeel-admin-tests"];
+    black_box(root, &packages)
 }
 
 fn black_box(root: &Path, packages: &[&str]) -> Outcome<()> {
