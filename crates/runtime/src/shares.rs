@@ -177,6 +177,13 @@ impl Table {
         cell.shares.store(pack(cpu, io, held), Ordering::Relaxed);
     }
 
+    /// Called by the shard: notes whether controllers must leave the shares of `group`.
+    pub(crate) fn note_held(&self, group: Group, is_held: bool) {
+        let cell = &self.cells[group as usize];
+        let shares = cell.shares.load(Ordering::Relaxed) & !HELD;
+        cell.shares.store(shares | if is_held { HELD } else { 0 }, Ordering::Relaxed);
+    }
+
     /// Whether the shares of `group` were set from outside.
     pub(crate) fn is_held(&self, group: Group) -> bool {
         self.cells[group as usize].shares.load(Ordering::Relaxed) & HELD != 0

@@ -93,8 +93,21 @@ impl<M: Send + 'static> ShardEnv<M> {
         self.inner.core.remote().groups.note_shares(group, cpu, io);
     }
 
-    /// The same on behalf of a controller: nothing happens, and false is given, while the group's
-    /// shares are held by a [`SharesHandle`](crate::SharesHandle).
+    /// The same, and holds them against controllers until
+    /// [`release_shares`](ShardEnv::release_shares), as a [`SharesHandle`](crate::SharesHandle)
+    /// does on all shards.
+    pub fn hold_shares(&self, group: Group, cpu: Shares, io: Shares) {
+        self.set_shares(group, cpu, io);
+        self.inner.core.remote().groups.note_held(group, true);
+    }
+
+    /// Lets controllers change the shares of `group` again; until one does they stay.
+    pub fn release_shares(&self, group: Group) {
+        self.inner.core.remote().groups.note_held(group, false);
+    }
+
+    /// [`set_shares`](ShardEnv::set_shares) on behalf of a controller: nothing happens, and false is
+    /// given, while the group's shares are held, here or by a [`SharesHandle`](crate::SharesHandle).
     pub fn steer_shares(&self, group: Group, cpu: Shares, io: Shares) -> bool {
         let is_free = !self.inner.core.remote().groups.is_held(group);
         if is_free {

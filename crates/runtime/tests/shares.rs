@@ -113,6 +113,23 @@ fn what_is_held_no_controller_changes_until_it_is_released() {
 }
 
 #[test]
+fn a_shard_holds_shares_and_releases_them() {
+    let dir = tempfile::tempdir().unwrap();
+    run(Config::new(1, dir.path().to_path_buf()), |env: ShardEnv<()>| async move {
+        env.hold_shares(Group::Compaction, shares(123), shares(45));
+        assert!(!env.steer_shares(Group::Compaction, shares(9), shares(9)));
+        let held = of(&env.group_stats(), Group::Compaction);
+        assert_eq!((held.cpu_shares, held.io_shares), (shares(123), shares(45)));
+        assert!(held.is_held);
+        env.release_shares(Group::Compaction);
+        let released = of(&env.group_stats(), Group::Compaction);
+        assert_eq!((released.cpu_shares, released.is_held), (shares(123), false), "they stay");
+        assert!(env.steer_shares(Group::Compaction, shares(9), shares(8)));
+    })
+    .unwrap();
+}
+
+#[test]
 fn io_is_charged_to_the_groups_that_asked_for_it() {
     let dir = tempfile::tempdir().unwrap();
     run(Config::new(1, dir.path().to_path_buf()), |env: ShardEnv<()>| async move {
