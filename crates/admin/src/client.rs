@@ -81,7 +81,7 @@ pub struct OpenTrial {
 
 /// Shares that hold on every shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
+pub struct Applied {
     /// Which.
     pub shares: GroupShares,
     /// How long it took the broker until they did.
@@ -183,18 +183,28 @@ impl Client {
         self.runtime.block_on(watching).map_err(failed)
     }
 
-    /// Changes the shares of a group on every shard.
+    /// Changes the shares of a group on every shard, and holds them against controllers.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn set_shares(&self, group: &str, change: SharesChange) -> Result<Held, ClientError> {
+    pub fn set_shares(&self, group: &str, change: SharesChange) -> Result<Applied, ClientError> {
         let request = v1::SetSharesRequest {
             group: group.to_owned(),
             cpu_shares: change.cpu,
             io_shares: change.io,
         };
         let told = self.scheduler(async |client| client.set_shares(request).await)?;
-        Ok(held(told.cpu_shares, told.io_shares, told.took_us))
+        Ok(applied(told.shares, told.took_us))
+    }
+
+    /// Lets the broker's controllers change them again.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn release_shares(&self, group: &str) -> Result<Applied, ClientError> {
+        let request = v1::ReleaseSharesRequest { group: group.to_owned() };
+        let told = self.scheduler(async |client| client.release_shares(request).await)?;
+        Ok(applied(told.shares, told.took_us))
     }
 
     /// Changes them for so many seconds.
@@ -206,7 +216,7 @@ impl Client {
         group: &str,
         change: SharesChange,
         seconds: u32,
-    ) -> Result<(Held, OpenTrial), ClientError> {
+    ) -> Result<(Applied, OpenTrial), ClientError> {
         let request = v1::TrySharesRequest {
             group: group.to_owned(),
             cpu_shares: change.cpu,
@@ -217,7 +227,7 @@ impl Client {
         let trial = told.trial.map(trial).ok_or_else(|| {
             ClientError::Failed("the broker changed the shares and tells no trial".into())
         })?;
-        Ok((held(told.cpu_shares, told.io_shares, told.took_us), trial))
+        Ok((applied(told.shares, told.took_us), trial))
     }
 
     /// Keeps what a trial tries.
@@ -227,17 +237,17 @@ impl Client {
     pub fn confirm_trial(&self, group: &str) -> Result<GroupShares, ClientError> {
         let request = v1::ConfirmTrialRequest { group: group.to_owned() };
         let told = self.scheduler(async |client| client.confirm_trial(request).await)?;
-        Ok(GroupShares { cpu: told.cpu_shares, io: told.io_shares })
+        Ok(shares(told.shares))
     }
 
     /// Ends a trial now.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub fn cancel_trial(&self, group: &str) -> Result<Held, ClientError> {
+    pub fn cancel_trial(&self, group: &str) -> Result<Applied, ClientError> {
         let request = v1::CancelTrialRequest { group: group.to_owned() };
         let told = self.scheduler(async |client| client.cancel_trial(request).await)?;
-        Ok(held(told.cpu_shares, told.io_shares, told.took_us))
+        Ok(applied(told.shares, told.took_us))
     }
 
     fn broker<T>(
@@ -301,24 +311,27 @@ fn groups(told: v1::ListGroupsResponse) -> Groups {
 
 fn on_shard(told: v1::GroupOnShard) -> GroupReading {
     GroupReading {
-        cpu_shares: told.cpu_shares,
-        io_shares: told.io_shares,
+        shares: shares(told.shares),
         cpu_used_ns: told.cpu_used_ns,
         cpu_waited_ns: told.cpu_waited_ns,
-        io_operations: told.io_operations,
-        io_bytes: told.io_bytes,
+        io_requests: told.io_requests,
+        io_read_bytes: told.io_read_bytes,
+        io_written_bytes: told.io_written_bytes,
         io_used_ns: told.io_used_ns,
         io_waited_ns: told.io_waited_ns,
     }
 }
 
 fn trial(told: v1::Trial) -> OpenTrial {
-    OpenTrial {
-        left: Duration::from_millis(told.left_ms),
-        before: GroupShares { cpu: told.cpu_shares_before, io: told.io_shares_before },
-    }
+    OpenTrial { left: Duration::from_millis(told.left_ms), before: shares(told.before) }
 }
 
-fn held(cpu: u32, io: u32, took_us: u64) -> Held {
-    Held { shares: GroupShares { cpu, io }, took: Duration::from_micros(took_us) }
+/// What was not told is 0, which no shares are.
+fn shares(told: Option<v1::Shares>) -> GroupShares {
+    let told = told.unwrap_or_default();
+    GroupShares { cpu: told.cpu, io: told.io, is_held: told.is_held }
+}
+
+fn applied(told: Option<v1::Shares>, took_us: u64) -> Applied {
+    Applied { shares: shares(told), took: Duration::from_micros(took_us) }
 }

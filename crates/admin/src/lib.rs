@@ -15,7 +15,7 @@ mod scheduler_service;
 mod server;
 mod trial;
 
-pub use client::{Client, ClientError, Group, Groups, Held, OpenTrial, Version};
+pub use client::{Applied, Client, ClientError, Group, Groups, OpenTrial, Version};
 pub use connection::CONNECTIONS_MAX;
 pub use mailbox::{Ask, DEPTH, Inbox, Mailbox, Reply, Unanswered, mailbox};
 pub use plane::{About, Readiness};

@@ -27,6 +27,8 @@ pub enum Ask {
         group: usize,
         /// To what; in range.
         change: SharesChange,
+        /// Whether controllers must leave them alone; as it is if not said.
+        hold: Option<bool>,
         /// For the answer.
         reply: Reply<GroupShares>,
     },
@@ -94,8 +96,9 @@ impl Mailbox {
         &self,
         group: usize,
         change: SharesChange,
+        hold: Option<bool>,
     ) -> Result<Vec<GroupShares>, Unanswered> {
-        self.ask_all(|reply| Ask::SetShares { group, change, reply }).await
+        self.ask_all(|reply| Ask::SetShares { group, change, hold, reply }).await
     }
 
     /// Asks all at once, then waits for all.

@@ -163,10 +163,10 @@ impl Page {
     }
 
     fn groups(&self, encoder: &mut Encoder<'_>) -> fmt::Result {
-        type Of = fn(&GroupReading) -> Option<u64>;
+        type Of = fn(&GroupReading) -> u64;
         let gauges: [(&str, &str, Of); 2] = [
-            ("evenkeel_group_cpu_shares", "Weight for the CPU", |g| Some(g.cpu_shares.into())),
-            ("evenkeel_group_io_shares", "Weight for storage", |g| Some(g.io_shares.into())),
+            ("evenkeel_group_cpu_shares", "Weight for the CPU", |g| g.shares.cpu.into()),
+            ("evenkeel_group_io_shares", "Weight for storage", |g| g.shares.io.into()),
         ];
         for (name, help, of) in gauges {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -175,10 +175,14 @@ impl Page {
             }
         }
         let times: [(&str, &str, Of); 4] = [
-            ("evenkeel_group_cpu", "Ran", |g| Some(g.cpu_used_ns)),
+            ("evenkeel_group_cpu", "Ran", |g| g.cpu_used_ns),
             ("evenkeel_group_cpu_wait", "Could run and did not", |g| g.cpu_waited_ns),
-            ("evenkeel_group_io", "Storage operations with the device", |g| g.io_used_ns),
-            ("evenkeel_group_io_wait", "Storage operations before it", |g| g.io_waited_ns),
+            ("evenkeel_group_io", "Time of the device, by the broker's model of it", |g| {
+                g.io_used_ns
+            }),
+            ("evenkeel_group_io_wait", "Requests before they were given to the kernel", |g| {
+                g.io_waited_ns
+            }),
         ];
         for (name, help, of) in times {
             let (unit, kind) = (Unit::Seconds, MetricType::Counter);
@@ -187,9 +191,10 @@ impl Page {
                 ConstCounter::new(seconds(value)).encode(metric.encode_family(&labels)?)?;
             }
         }
-        let counts: [(&str, &str, Option<Unit>, Of); 2] = [
-            ("evenkeel_group_io_operations", "Storage operations", None, |g| g.io_operations),
-            ("evenkeel_group_io", "Bytes of them", Some(Unit::Bytes), |g| g.io_bytes),
+        let counts: [(&str, &str, Option<Unit>, Of); 3] = [
+            ("evenkeel_group_io_requests", "Reads, writes and flushes", None, |g| g.io_requests),
+            ("evenkeel_group_io_read", "Read", Some(Unit::Bytes), |g| g.io_read_bytes),
+            ("evenkeel_group_io_written", "Written", Some(Unit::Bytes), |g| g.io_written_bytes),
         ];
         for (name, help, unit, of) in counts {
             let kind = MetricType::Counter;
@@ -201,15 +206,15 @@ impl Page {
         Ok(())
     }
 
-    /// The value of each group on each shard that counts it, with its labels.
+    /// The value of each group on each shard, with its labels.
     fn of_groups(
         &self,
-        of: fn(&GroupReading) -> Option<u64>,
+        of: fn(&GroupReading) -> u64,
     ) -> impl Iterator<Item = ([(&'static str, String); 2], u64)> {
         self.reading.shards.iter().enumerate().flat_map(move |(number, shard)| {
-            self.groups.iter().zip(&shard.groups).filter_map(move |(name, group)| {
+            self.groups.iter().zip(&shard.groups).map(move |(name, group)| {
                 let labels = [("group", (*name).to_owned()), ("shard", number.to_string())];
-                of(group).map(|value| (labels, value))
+                (labels, of(group))
             })
         })
     }
@@ -254,16 +259,7 @@ mod tests {
     use crate::reading::JournalReading;
 
     fn full(number: u64) -> GroupReading {
-        GroupReading {
-            cpu_shares: 50,
-            io_shares: 60,
-            cpu_used_ns: number,
-            cpu_waited_ns: Some(number),
-            io_operations: Some(number),
-            io_bytes: Some(number),
-            io_used_ns: Some(number),
-            io_waited_ns: Some(number),
-        }
+        GroupReading { cpu_used_ns: number, io_read_bytes: number, ..GroupReading::default() }
     }
 
     fn page(shards: usize, number: u64) -> String {
@@ -299,7 +295,7 @@ mod tests {
         // Sum, count and a bucket for each bound and beyond.
         let histogram = LATENCY_BOUNDS_US.len() + 1 + 2;
         for shards in [1, 2, 16] {
-            let most = 5 + keys * 2 + groups * histogram + shards * (9 + groups * 8);
+            let most = 5 + keys * 2 + groups * histogram + shards * (9 + groups * 9);
             assert_eq!(series(&page(shards, 1)), most);
             assert_eq!(series(&page(shards, u64::MAX >> 8)), most);
         }

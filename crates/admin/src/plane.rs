@@ -142,7 +142,7 @@ impl Plane {
         self.trials.lock().await
     }
 
-    /// Changes shares; ends the trial of the group, if there is one.
+    /// Changes shares and holds them; ends the trial of the group, if there is one.
     pub(crate) async fn set(
         &self,
         group: usize,
@@ -151,7 +151,15 @@ impl Plane {
         let since = Instant::now();
         let mut trials = self.trials.lock().await;
         trials.close(group);
-        self.apply(group, change, since).await
+        self.apply(group, (change, Some(true)), since).await
+    }
+
+    /// Lets controllers change the shares of the group again; ends its trial, if there is one.
+    pub(crate) async fn release(&self, group: usize) -> Result<Applied, SteerError> {
+        let since = Instant::now();
+        let mut trials = self.trials.lock().await;
+        trials.close(group);
+        self.apply(group, (SharesChange::default(), Some(false)), since).await
     }
 
     /// Changes shares for a time. The trial is open before anything changes: whatever comes
@@ -164,10 +172,10 @@ impl Plane {
     ) -> Result<(Applied, Trial<Instant>), SteerError> {
         let since = Instant::now();
         let mut trials = self.trials.lock().await;
-        let before = self.apply(group, SharesChange::default(), since).await?.shares;
+        let before = self.apply(group, NOTHING, since).await?.shares;
         let trial = trials.open(group, before, Instant::now() + time);
         self.trials_changed.notify_one();
-        let applied = self.apply(group, change, since).await?;
+        let applied = self.apply(group, (change, Some(true)), since).await?;
         Ok((applied, trial))
     }
 
@@ -175,7 +183,7 @@ impl Plane {
     pub(crate) async fn confirm(&self, group: usize) -> Result<GroupShares, SteerError> {
         let mut trials = self.trials.lock().await;
         trials.get(group).ok_or(SteerError::NoTrial)?;
-        let holds = self.apply(group, SharesChange::default(), Instant::now()).await?;
+        let holds = self.apply(group, NOTHING, Instant::now()).await?;
         trials.close(group);
         Ok(holds.shares)
     }
@@ -223,13 +231,13 @@ impl Plane {
     async fn apply(
         &self,
         group: usize,
-        change: SharesChange,
+        (change, hold): Change,
         since: Instant,
     ) -> Result<Applied, SteerError> {
-        let held = self.mailbox.set_shares(group, change).await?;
+        let held = self.mailbox.set_shares(group, change, hold).await?;
         let shares = *held.first().ok_or(Unanswered { shard: 0 })?;
         let took = since.elapsed();
-        if change != SharesChange::default() {
+        if (change, hold) != NOTHING {
             // Who asks from now on sees the change.
             *self.last.lock().await = None;
         }
@@ -237,6 +245,12 @@ impl Plane {
     }
 }
 
-fn to(shares: GroupShares) -> SharesChange {
-    SharesChange { cpu: Some(shares.cpu), io: Some(shares.io) }
+/// What is to be changed, and whether it is held then.
+type Change = (SharesChange, Option<bool>);
+
+/// Asks only.
+const NOTHING: Change = (SharesChange { cpu: None, io: None }, None);
+
+fn to(shares: GroupShares) -> Change {
+    (SharesChange { cpu: Some(shares.cpu), io: Some(shares.io) }, Some(shares.is_held))
 }

@@ -26,25 +26,25 @@ pub struct ShardReading {
     pub journal: JournalReading,
 }
 
-/// A scheduling group on one shard. `None` is not counted.
+/// A scheduling group on one shard.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupReading {
-    /// Weight for the CPU; changes.
-    pub cpu_shares: u32,
-    /// Weight for storage; changes.
-    pub io_shares: u32,
+    /// Its shares; they change.
+    pub shares: GroupShares,
     /// Nanoseconds that it ran.
     pub cpu_used_ns: u64,
-    /// Nanoseconds in which it could run and another group did.
-    pub cpu_waited_ns: Option<u64>,
-    /// Storage operations done for it.
-    pub io_operations: Option<u64>,
-    /// Bytes of them.
-    pub io_bytes: Option<u64>,
-    /// Nanoseconds that they spent with the device, all added.
-    pub io_used_ns: Option<u64>,
-    /// Nanoseconds that they waited to be admitted, all added.
-    pub io_waited_ns: Option<u64>,
+    /// Nanoseconds in which it had something to run and did not run.
+    pub cpu_waited_ns: u64,
+    /// Reads, writes and flushes done for it.
+    pub io_requests: u64,
+    /// Bytes that were read.
+    pub io_read_bytes: u64,
+    /// Bytes that were written.
+    pub io_written_bytes: u64,
+    /// Nanoseconds of the device that they cost, by the broker's model of it.
+    pub io_used_ns: u64,
+    /// Nanoseconds that they waited before they were given to the kernel, all added.
+    pub io_waited_ns: u64,
 }
 
 /// Bounds of [`Latency`]'s counts in microseconds, inclusive; one more count is for what took
@@ -102,12 +102,14 @@ pub struct JournalReading {
 }
 
 /// The shares of one group on one shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GroupShares {
     /// Weight for the CPU.
     pub cpu: u32,
     /// Weight for storage.
     pub io: u32,
+    /// Somebody set them: the broker's own controllers leave them alone.
+    pub is_held: bool,
 }
 
 /// A change of shares; what is `None` stays.

@@ -14,7 +14,7 @@ use tonic::{Request, Response, Status};
 use crate::mailbox::Unanswered;
 use crate::plane::{Applied, Plane, Reading, SHARES_MAX, SteerError};
 use crate::proto::v1;
-use crate::reading::{GroupReading, SharesChange};
+use crate::reading::{GroupReading, GroupShares, SharesChange};
 use crate::trial::{TRIAL_MAX, Trial, Trials};
 
 /// Between two answers of a watch, in milliseconds.
@@ -106,8 +106,22 @@ impl v1::scheduler_server::Scheduler for SchedulerService {
             self.whole(move |plane| async move { plane.set(group, change).await }).await?;
         tracing::info!(group = request.group, cpu = shares.cpu, io = shares.io, "shares were set");
         Ok(Response::new(v1::SetSharesResponse {
-            cpu_shares: shares.cpu,
-            io_shares: shares.io,
+            shares: Some(self::shares(shares)),
+            took_us: micros(took),
+        }))
+    }
+
+    async fn release_shares(
+        &self,
+        request: Request<v1::ReleaseSharesRequest>,
+    ) -> Result<Response<v1::ReleaseSharesResponse>, Status> {
+        let request = request.into_inner();
+        let group = self.group(&request.group)?;
+        let Applied { shares, took } =
+            self.whole(move |plane| async move { plane.release(group).await }).await?;
+        tracing::info!(group = request.group, "shares were released");
+        Ok(Response::new(v1::ReleaseSharesResponse {
+            shares: Some(self::shares(shares)),
             took_us: micros(took),
         }))
     }
@@ -139,8 +153,7 @@ impl v1::scheduler_server::Scheduler for SchedulerService {
             "a trial began"
         );
         Ok(Response::new(v1::TrySharesResponse {
-            cpu_shares: shares.cpu,
-            io_shares: shares.io,
+            shares: Some(self::shares(shares)),
             took_us: micros(took),
             trial: Some(told(trial)),
         }))
@@ -152,7 +165,7 @@ impl v1::scheduler_server::Scheduler for SchedulerService {
     ) -> Result<Response<v1::ConfirmTrialResponse>, Status> {
         let group = self.group(&request.into_inner().group)?;
         let shares = self.whole(move |plane| async move { plane.confirm(group).await }).await?;
-        Ok(Response::new(v1::ConfirmTrialResponse { cpu_shares: shares.cpu, io_shares: shares.io }))
+        Ok(Response::new(v1::ConfirmTrialResponse { shares: Some(self::shares(shares)) }))
     }
 
     async fn cancel_trial(
@@ -163,8 +176,7 @@ impl v1::scheduler_server::Scheduler for SchedulerService {
         let Applied { shares, took } =
             self.whole(move |plane| async move { plane.cancel(group).await }).await?;
         Ok(Response::new(v1::CancelTrialResponse {
-            cpu_shares: shares.cpu,
-            io_shares: shares.io,
+            shares: Some(self::shares(shares)),
             took_us: micros(took),
         }))
     }
@@ -196,23 +208,26 @@ fn listed(plane: &Plane, reading: &Reading, trials: &Trials<Instant>) -> v1::Lis
 
 fn on_shard(group: GroupReading) -> v1::GroupOnShard {
     v1::GroupOnShard {
-        cpu_shares: group.cpu_shares,
-        io_shares: group.io_shares,
+        shares: Some(shares(group.shares)),
         cpu_used_ns: group.cpu_used_ns,
         cpu_waited_ns: group.cpu_waited_ns,
-        io_operations: group.io_operations,
-        io_bytes: group.io_bytes,
+        io_requests: group.io_requests,
+        io_read_bytes: group.io_read_bytes,
+        io_written_bytes: group.io_written_bytes,
         io_used_ns: group.io_used_ns,
         io_waited_ns: group.io_waited_ns,
     }
+}
+
+fn shares(held: GroupShares) -> v1::Shares {
+    v1::Shares { cpu: held.cpu, io: held.io, is_held: held.is_held }
 }
 
 fn told(trial: Trial<Instant>) -> v1::Trial {
     let left = trial.until.saturating_duration_since(Instant::now());
     v1::Trial {
         left_ms: u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
-        cpu_shares_before: trial.before.cpu,
-        io_shares_before: trial.before.io,
+        before: Some(shares(trial.before)),
     }
 }
 

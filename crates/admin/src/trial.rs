@@ -64,8 +64,8 @@ impl<T: Copy + Ord> Trials<T> {
 mod tests {
     use super::*;
 
-    const BEFORE: GroupShares = GroupShares { cpu: 50, io: 60 };
-    const TRIED: GroupShares = GroupShares { cpu: 500, io: 60 };
+    const BEFORE: GroupShares = GroupShares { cpu: 50, io: 60, is_held: false };
+    const TRIED: GroupShares = GroupShares { cpu: 500, io: 60, is_held: true };
 
     #[test]
     fn a_trial_is_due_when_its_time_has_come_and_not_before() {

@@ -118,7 +118,8 @@ pub(crate) enum Sched {
         #[command(flatten)]
         to: Admin,
     },
-    /// Change the shares of a group on every shard, until the broker ends or they are changed again.
+    /// Change the shares of a group on every shard, and keep the broker's own controllers from
+    /// changing them, until the broker ends or they are released.
     #[command(after_help = "Examples:
   evenkeel sched set compaction --cpu 20 --io 20
   evenkeel sched set cold_read --io 100")]
@@ -128,6 +129,9 @@ pub(crate) enum Sched {
         #[command(flatten)]
         to: Admin,
     },
+    /// Let the broker's own controllers change the shares of a group again.
+    #[command(after_help = "Example:\n  evenkeel sched release compaction")]
+    Release(OneGroup),
     /// Change them for a time: they go back by themselves unless they are confirmed.
     #[command(after_help = "Examples:
   evenkeel sched trial compaction --cpu 900 --for 10m

@@ -6,9 +6,7 @@ use admin::{
 };
 use broker::{Shard, ShardMessage};
 use env::{Env, Group};
-use runtime::{ShardEnv, Shares};
-
-const GROUPS: usize = Group::ALL.len();
+use runtime::{GroupStats, ShardEnv, Shares};
 
 // The broker counts what the plane shows.
 const _: () = {
@@ -28,57 +26,67 @@ pub(crate) async fn steer(
     shard: Shard<ShardEnv<ShardMessage>>,
     mut inbox: Inbox,
 ) {
-    // A group begins with the same weight for both.
-    let mut io = Group::ALL.map(|group| env.cpu_shares(group));
     while let Some(ask) = inbox.next().await {
         match ask {
-            Ask::SetShares { group, change, reply } => {
+            Ask::SetShares { group, change, hold, reply } => {
                 if let Some(group) = Group::ALL.get(group) {
-                    reply.send(set(&env, &mut io, *group, change));
+                    reply.send(set(&env, *group, change, hold));
                 }
             }
             Ask::Read(reply) => {
                 let (env_of, shard) = (env.clone(), shard.clone());
-                env.spawn(Group::Telemetry, async move { reply.send(read(&env_of, &shard, &io)) });
+                env.spawn(Group::Telemetry, async move { reply.send(read(&env_of, &shard)) });
             }
         }
     }
 }
 
+/// Changes the shares of `group` on this shard; what holds then.
 fn set(
     env: &ShardEnv<ShardMessage>,
-    io: &mut [Shares; GROUPS],
     group: Group,
     change: SharesChange,
+    hold: Option<bool>,
 ) -> GroupShares {
+    let now = env.group_stats()[group as usize];
     let shares = |wanted: Option<u32>, now: Shares| {
         let wanted = wanted.and_then(|wanted| Shares::new(u16::try_from(wanted).ok()?));
         wanted.unwrap_or(now)
     };
-    let cpu = shares(change.cpu, env.cpu_shares(group));
-    let io = {
-        let it = &mut io[group as usize];
-        *it = shares(change.io, *it);
-        *it
-    };
-    env.set_shares(group, cpu, io);
-    GroupShares { cpu: cpu.get().into(), io: io.get().into() }
+    let (cpu, io) = (shares(change.cpu, now.cpu_shares), shares(change.io, now.io_shares));
+    if change != SharesChange::default() {
+        env.set_shares(group, cpu, io);
+    }
+    match hold {
+        Some(true) => env.hold_shares(group, cpu, io),
+        Some(false) => env.release_shares(group),
+        None => {}
+    }
+    shares_of(&env.group_stats()[group as usize])
 }
 
-fn read(
-    env: &ShardEnv<ShardMessage>,
-    shard: &Shard<ShardEnv<ShardMessage>>,
-    io: &[Shares; GROUPS],
-) -> ShardReading {
+fn shares_of(stats: &GroupStats) -> GroupShares {
+    GroupShares {
+        cpu: stats.cpu_shares.get().into(),
+        io: stats.io_shares.get().into(),
+        is_held: stats.is_held,
+    }
+}
+
+fn read(env: &ShardEnv<ShardMessage>, shard: &Shard<ShardEnv<ShardMessage>>) -> ShardReading {
     let counted = shard.reading();
-    let group = |group: Group| GroupReading {
-        cpu_shares: env.cpu_shares(group).get().into(),
-        io_shares: io[group as usize].get().into(),
-        cpu_used_ns: env.cpu_ns(group),
-        ..GroupReading::default()
+    let group = |stats: &GroupStats| GroupReading {
+        shares: shares_of(stats),
+        cpu_used_ns: stats.cpu_ns,
+        cpu_waited_ns: stats.cpu_waited_ns,
+        io_requests: stats.io_requests,
+        io_read_bytes: stats.io_read_bytes,
+        io_written_bytes: stats.io_written_bytes,
+        io_used_ns: stats.io_device_ns,
+        io_waited_ns: stats.io_waited_ns,
     };
     ShardReading {
-        groups: Group::ALL.into_iter().map(group).collect(),
+        groups: env.group_stats().iter().map(group).collect(),
         latencies: counted
             .latencies
             .iter()

@@ -11,9 +11,9 @@ use evenkeel_admin::{
 
 pub(crate) const GROUPS: [&str; 3] = ["system", "produce", "compaction"];
 const BEGIN: [GroupShares; 3] = [
-    GroupShares { cpu: 2000, io: 2000 },
-    GroupShares { cpu: 1000, io: 1000 },
-    GroupShares { cpu: 50, io: 60 },
+    GroupShares { cpu: 2000, io: 2000, is_held: false },
+    GroupShares { cpu: 1000, io: 1000, is_held: false },
+    GroupShares { cpu: 50, io: 60, is_held: false },
 ];
 
 /// What a shard holds, and what it was told, in order.
@@ -92,10 +92,11 @@ fn serve(mut inbox: Inbox, shard: &Mutex<Shard>) {
                     shard.readings += 1;
                     reply.send(reading(&shard.groups));
                 }
-                Ask::SetShares { group, change, reply } => {
+                Ask::SetShares { group, change, hold, reply } => {
                     let it = &mut shard.groups[group];
                     it.cpu = change.cpu.unwrap_or(it.cpu);
                     it.io = change.io.unwrap_or(it.io);
+                    it.is_held = hold.unwrap_or(it.is_held);
                     let it = *it;
                     shard.changes.push((group, it));
                     reply.send(it);
@@ -107,8 +108,7 @@ fn serve(mut inbox: Inbox, shard: &Mutex<Shard>) {
 
 fn reading(groups: &[GroupShares]) -> ShardReading {
     let of = |it: &GroupShares| GroupReading {
-        cpu_shares: it.cpu,
-        io_shares: it.io,
+        shares: *it,
         cpu_used_ns: 7_000_000_000,
         ..GroupReading::default()
     };

@@ -8,7 +8,11 @@ use evenkeel_admin::{Client, ClientError, GroupShares, Readiness, SharesChange};
 use crate::shards::{GROUPS, World};
 
 const COMPACTION: usize = 2;
-const BEFORE: GroupShares = GroupShares { cpu: 50, io: 60 };
+const BEFORE: GroupShares = GroupShares { cpu: 50, io: 60, is_held: false };
+
+fn held(cpu: u32, io: u32) -> GroupShares {
+    GroupShares { cpu, io, is_held: true }
+}
 
 fn cpu(shares: u32) -> SharesChange {
     SharesChange { cpu: Some(shares), io: None }
@@ -21,9 +25,8 @@ fn groups_are_told_by_shard() {
     assert_eq!(groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), GROUPS);
     let compaction = &groups[COMPACTION];
     assert_eq!(compaction.shards.len(), 2);
-    assert_eq!((compaction.shards[1].cpu_shares, compaction.shards[1].io_shares), (50, 60));
+    assert_eq!(compaction.shards[1].shares, BEFORE);
     assert_eq!(compaction.shards[1].cpu_used_ns, 7_000_000_000);
-    assert_eq!(compaction.shards[1].io_bytes, None, "what is not counted is not told as 0");
     assert_eq!(compaction.trial, None);
 }
 
@@ -32,14 +35,14 @@ fn a_change_holds_on_every_shard_when_the_call_returns() {
     let world = World::new(3, 0);
     let client = world.client();
     client.groups().expect("the shards answer");
-    let held = client.set_shares("compaction", cpu(20)).expect("it is done");
-    assert_eq!(held.shares, GroupShares { cpu: 20, io: 60 });
-    assert_eq!(world.held(COMPACTION), [GroupShares { cpu: 20, io: 60 }; 3]);
+    let now = client.set_shares("compaction", cpu(20)).expect("it is done");
+    assert_eq!(now.shares, held(20, 60));
+    assert_eq!(world.held(COMPACTION), [held(20, 60); 3]);
     assert_eq!(
-        client.groups().expect("the shards answer").groups[COMPACTION].shards[2].cpu_shares,
-        20
+        client.groups().expect("the shards answer").groups[COMPACTION].shards[2].shares,
+        held(20, 60)
     );
-    assert!(held.took < Duration::from_secs(1), "{held:?}");
+    assert!(now.took < Duration::from_secs(1), "{now:?}");
 }
 
 #[test]
@@ -67,7 +70,7 @@ fn what_cannot_be_set_is_refused_and_changes_nothing() {
 /// Waits until the shares of compaction are `wanted` on every shard.
 fn wait_for(world: &World, wanted: GroupShares) {
     let since = Instant::now();
-    while world.held(COMPACTION).iter().any(|held| *held != wanted) {
+    while world.held(COMPACTION).iter().any(|now| *now != wanted) {
         assert!(since.elapsed() < Duration::from_secs(20), "{:?}", world.held(COMPACTION));
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -78,10 +81,10 @@ fn a_trial_goes_back_by_itself() {
     let world = World::new(2, 0);
     let client = world.client();
     let since = Instant::now();
-    let (held, trial) = client.try_shares("compaction", cpu(900), 1).expect("it is done");
-    assert_eq!(held.shares, GroupShares { cpu: 900, io: 60 });
+    let (now, trial) = client.try_shares("compaction", cpu(900), 1).expect("it is done");
+    assert_eq!(now.shares, held(900, 60));
     assert_eq!(trial.before, BEFORE);
-    assert_eq!(world.held(COMPACTION), [GroupShares { cpu: 900, io: 60 }; 2]);
+    assert_eq!(world.held(COMPACTION), [held(900, 60); 2]);
     let told =
         client.groups().expect("the shards answer").groups[COMPACTION].trial.expect("it is open");
     assert!(told.left <= Duration::from_secs(1) && told.before == BEFORE, "{told:?}");
@@ -97,7 +100,7 @@ fn a_confirmed_trial_stays() {
     let client = world.client();
     client.try_shares("compaction", cpu(900), 1).expect("it is done");
     let kept = client.confirm_trial("compaction").expect("it is done");
-    assert_eq!(kept, GroupShares { cpu: 900, io: 60 });
+    assert_eq!(kept, held(900, 60));
     std::thread::sleep(Duration::from_millis(1_300));
     assert_eq!(world.held(COMPACTION), [kept]);
     assert!(client.confirm_trial("compaction").is_err(), "it is no trial any more");
@@ -120,7 +123,18 @@ fn what_is_set_outlives_a_trial() {
     client.try_shares("compaction", cpu(900), 1).expect("it is done");
     client.set_shares("compaction", cpu(77)).expect("it is done");
     std::thread::sleep(Duration::from_millis(1_300));
-    assert_eq!(world.held(COMPACTION), [GroupShares { cpu: 77, io: 60 }]);
+    assert_eq!(world.held(COMPACTION), [held(77, 60)]);
+}
+
+#[test]
+fn released_shares_stay_until_a_controller_changes_them() {
+    let world = World::new(2, 0);
+    let client = world.client();
+    client.try_shares("compaction", cpu(900), 600).expect("it is done");
+    let now = client.release_shares("compaction").expect("it is done");
+    assert_eq!(now.shares, GroupShares { is_held: false, ..held(900, 60) });
+    assert_eq!(world.held(COMPACTION), [now.shares; 2]);
+    assert!(client.confirm_trial("compaction").is_err(), "the trial ended");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Answers for programs. Names carry their units; what is not counted is null. Pure.
+//! Answers for programs. Names carry their units. Pure.
 
-use admin::{GroupShares, Groups, Held, OpenTrial};
+use admin::{Applied, GroupShares, Groups, OpenTrial};
 use serde_json::{Value, json};
 
 use super::usage::Usage;
@@ -9,12 +9,14 @@ pub(super) fn groups(told: &Groups) -> Value {
     let groups = told.groups.iter().map(|group| {
         let shards = group.shards.iter().map(|it| {
             json!({
-                "cpu_shares": it.cpu_shares,
-                "io_shares": it.io_shares,
+                "cpu_shares": it.shares.cpu,
+                "io_shares": it.shares.io,
+                "is_held": it.shares.is_held,
                 "cpu_used_ns": it.cpu_used_ns,
                 "cpu_waited_ns": it.cpu_waited_ns,
-                "io_operations": it.io_operations,
-                "io_bytes": it.io_bytes,
+                "io_requests": it.io_requests,
+                "io_read_bytes": it.io_read_bytes,
+                "io_written_bytes": it.io_written_bytes,
                 "io_used_ns": it.io_used_ns,
                 "io_waited_ns": it.io_waited_ns,
             })
@@ -32,12 +34,14 @@ pub(super) fn usage(usage: &Usage) -> Value {
     let groups = usage.groups.iter().map(|it| {
         json!({
             "name": it.name,
-            "cpu_shares": it.cpu_shares,
-            "io_shares": it.io_shares,
+            "cpu_shares": it.shares.cpu,
+            "io_shares": it.shares.io,
+            "is_held": it.shares.is_held,
             "cpu": it.cpu,
             "cpu_waited": it.cpu_waited,
-            "io_operations_per_s": it.io_operations,
+            "io_requests_per_s": it.io_requests,
             "io_bytes_per_s": it.io_bytes,
+            "io_used": it.io_used,
             "io_waited_s": it.io_waited_s,
             "trial": it.trial.map(open),
         })
@@ -46,17 +50,22 @@ pub(super) fn usage(usage: &Usage) -> Value {
 }
 
 pub(super) fn shares(group: &str, shares: GroupShares) -> Value {
-    json!({ "group": group, "cpu_shares": shares.cpu, "io_shares": shares.io })
+    json!({
+        "group": group,
+        "cpu_shares": shares.cpu,
+        "io_shares": shares.io,
+        "is_held": shares.is_held,
+    })
 }
 
-pub(super) fn held(group: &str, held: Held) -> Value {
-    let mut value = shares(group, held.shares);
-    value["took_us"] = u64::try_from(held.took.as_micros()).unwrap_or(u64::MAX).into();
+pub(super) fn applied(group: &str, now: Applied) -> Value {
+    let mut value = shares(group, now.shares);
+    value["took_us"] = u64::try_from(now.took.as_micros()).unwrap_or(u64::MAX).into();
     value
 }
 
-pub(super) fn trial(group: &str, held: Held, trial: OpenTrial) -> Value {
-    let mut value = self::held(group, held);
+pub(super) fn trial(group: &str, now: Applied, trial: OpenTrial) -> Value {
+    let mut value = applied(group, now);
     value["trial"] = open(trial);
     value
 }
@@ -66,6 +75,7 @@ fn open(trial: OpenTrial) -> Value {
         "left_ms": u64::try_from(trial.left.as_millis()).unwrap_or(u64::MAX),
         "cpu_shares_before": trial.before.cpu,
         "io_shares_before": trial.before.io,
+        "is_held_before": trial.before.is_held,
     })
 }
 
@@ -75,14 +85,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_counted_is_null() {
-        let value = groups(&told(7, 1_000, None));
+    fn every_shard_is_told() {
+        let value = groups(&told(7, 1_000, 2));
         assert_eq!(value["at_ns"], 7);
         assert_eq!(value["groups"][0]["name"], "fetch");
         assert_eq!(value["groups"][0]["shards"][1]["cpu_used_ns"], 2_000);
-        assert_eq!(value["groups"][0]["shards"][1]["io_bytes"], Value::Null);
+        assert_eq!(value["groups"][0]["shards"][0]["io_read_bytes"], 8_192);
+        assert_eq!(value["groups"][0]["shards"][0]["is_held"], false);
         assert_eq!(value["groups"][0]["trial"], Value::Null);
-        let value = groups(&told(7, 1_000, Some(2)));
-        assert_eq!(value["groups"][0]["shards"][0]["io_bytes"], 8_192);
     }
 }

@@ -25,6 +25,7 @@ pub(crate) fn run(command: &Sched) -> Result<ExitCode, String> {
         Sched::Groups { by_shard, to } => groups(to, *by_shard),
         Sched::Top { every, count, to } => top(to, *every, *count),
         Sched::Set { shares, to } => set(to, shares),
+        Sched::Release(one) => release(one),
         Sched::Trial { shares, time, to } => trial(to, shares, *time),
         Sched::Confirm(one) => confirm(one),
         Sched::Cancel(one) => cancel(one),
@@ -72,10 +73,16 @@ fn top(to: &Admin, every: Duration, count: Option<u64>) -> Result<ExitCode, Stri
 }
 
 fn set(to: &Admin, shares: &SharesOf) -> Result<ExitCode, String> {
-    let held = connect(to)?
+    let now = connect(to)?
         .set_shares(&shares.group, change(shares))
         .map_err(|error| error.to_string())?;
-    say(to, json::held(&shares.group, held), tables::held(&shares.group, held));
+    say(to, json::applied(&shares.group, now), tables::applied(&shares.group, now));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn release(one: &OneGroup) -> Result<ExitCode, String> {
+    let now = connect(&one.to)?.release_shares(&one.group).map_err(|error| error.to_string())?;
+    say(&one.to, json::applied(&one.group, now), tables::applied(&one.group, now));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -84,11 +91,11 @@ fn trial(to: &Admin, shares: &SharesOf, time: Duration) -> Result<ExitCode, Stri
         return Err("a trial takes whole seconds".to_owned());
     }
     let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
-    let (held, trial) = connect(to)?
+    let (now, trial) = connect(to)?
         .try_shares(&shares.group, change(shares), seconds)
         .map_err(|error| error.to_string())?;
-    let text = tables::trial(&shares.group, held, trial);
-    say(to, json::trial(&shares.group, held, trial), text);
+    let text = tables::trial(&shares.group, now, trial);
+    say(to, json::trial(&shares.group, now, trial), text);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -99,8 +106,8 @@ fn confirm(one: &OneGroup) -> Result<ExitCode, String> {
 }
 
 fn cancel(one: &OneGroup) -> Result<ExitCode, String> {
-    let held = connect(&one.to)?.cancel_trial(&one.group).map_err(|error| error.to_string())?;
-    say(&one.to, json::held(&one.group, held), tables::held(&one.group, held));
+    let now = connect(&one.to)?.cancel_trial(&one.group).map_err(|error| error.to_string())?;
+    say(&one.to, json::applied(&one.group, now), tables::applied(&one.group, now));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,6 @@
 //! Answers for people. Pure.
 
-use admin::{GroupReading, GroupShares, Groups, Held, OpenTrial};
+use admin::{Applied, GroupReading, GroupShares, Groups, OpenTrial};
 
 use super::usage::{GroupUsage, Usage, seconds};
 use crate::table::{Align, Table, bytes};
@@ -11,14 +11,14 @@ pub(super) fn groups(told: &Groups, by_shard: bool) -> String {
     if by_shard {
         columns.push(("SHARD", Align::Right));
     }
-    columns.extend(
-        ["CPU SHARES", "IO SHARES", "CPU USED", "CPU WAITED", "IO OPS", "IO BYTES", "IO WAITED"]
-            .map(|name| (name, Align::Right)),
-    );
-    columns.push(("TRIAL", Align::Left));
+    let names = ["CPU SHARES", "IO SHARES", "CPU USED", "CPU WAITED", "IO", "READ", "WRITTEN"];
+    columns.extend(names.map(|name| (name, Align::Right)));
+    columns.push(("IO WAITED", Align::Right));
+    columns.push(("HELD", Align::Left));
     let mut table = Table::new(&columns);
     for group in &told.groups {
-        let trial = group.trial.map_or_else(String::new, going_back);
+        let shares = group.shards.first().map(|shard| shard.shares).unwrap_or_default();
+        let trial = holding(shares, group.trial);
         if by_shard {
             for (number, shard) in group.shards.iter().enumerate() {
                 let mut cells = vec![group.name.clone(), number.to_string()];
@@ -36,30 +36,31 @@ pub(super) fn groups(told: &Groups, by_shard: bool) -> String {
     table.render()
 }
 
-fn used(of: &GroupReading) -> [String; 7] {
+fn used(of: &GroupReading) -> [String; 8] {
     [
-        of.cpu_shares.to_string(),
-        of.io_shares.to_string(),
+        of.shares.cpu.to_string(),
+        of.shares.io.to_string(),
         time(seconds(of.cpu_used_ns)),
-        or_dash(of.cpu_waited_ns.map(|ns| time(seconds(ns)))),
-        or_dash(of.io_operations.map(|count| count.to_string())),
-        or_dash(of.io_bytes.map(bytes)),
-        or_dash(of.io_waited_ns.map(|ns| time(seconds(ns)))),
+        time(seconds(of.cpu_waited_ns)),
+        of.io_requests.to_string(),
+        bytes(of.io_read_bytes),
+        bytes(of.io_written_bytes),
+        time(seconds(of.io_waited_ns)),
     ]
 }
 
 /// What all shards used; the shares are those of the first, since all have the same.
 fn added(shards: &[GroupReading]) -> GroupReading {
-    let sum = |of: fn(&GroupReading) -> Option<u64>| shards.iter().map(of).sum::<Option<u64>>();
-    let first = shards.first().copied().unwrap_or_default();
+    let sum = |of: fn(&GroupReading) -> u64| shards.iter().map(of).sum();
     GroupReading {
-        cpu_used_ns: shards.iter().map(|it| it.cpu_used_ns).sum(),
+        shares: shards.first().map(|shard| shard.shares).unwrap_or_default(),
+        cpu_used_ns: sum(|it| it.cpu_used_ns),
         cpu_waited_ns: sum(|it| it.cpu_waited_ns),
-        io_operations: sum(|it| it.io_operations),
-        io_bytes: sum(|it| it.io_bytes),
+        io_requests: sum(|it| it.io_requests),
+        io_read_bytes: sum(|it| it.io_read_bytes),
+        io_written_bytes: sum(|it| it.io_written_bytes),
         io_used_ns: sum(|it| it.io_used_ns),
         io_waited_ns: sum(|it| it.io_waited_ns),
-        ..first
     }
 }
 
@@ -70,8 +71,8 @@ pub(super) fn top(usage: &Usage, address: &str) -> String {
     let mut columns = vec![("GROUP", Align::Left)];
     columns.extend(["CPU SHARES", "IO SHARES"].map(|name| (name, Align::Right)));
     columns.extend(heads.iter().map(|head| (head.as_str(), Align::Right)));
-    columns.extend(["WAITED", "IO OPS/S", "IO/S", "IO WAIT"].map(|name| (name, Align::Right)));
-    columns.push(("TRIAL", Align::Left));
+    columns.extend(["WAITED", "IO/S", "IO BYTES/S", "IO WAIT"].map(|name| (name, Align::Right)));
+    columns.push(("HELD", Align::Left));
     let mut table = Table::new(&columns);
     for group in &usage.groups {
         table.row(live(group));
@@ -88,31 +89,28 @@ pub(super) fn top(usage: &Usage, address: &str) -> String {
 }
 
 fn live(of: &GroupUsage) -> Vec<String> {
-    let mut cells = vec![of.name.clone(), of.cpu_shares.to_string(), of.io_shares.to_string()];
+    let GroupShares { cpu, io, .. } = of.shares;
+    let mut cells = vec![of.name.clone(), cpu.to_string(), io.to_string()];
     cells.extend(of.cpu.iter().copied().map(percent));
-    let waited = of.cpu_waited.as_ref().map(|shards| {
-        let most = shards.iter().copied().fold(0.0, f64::max);
-        percent(most)
-    });
-    cells.push(or_dash(waited));
-    cells.push(or_dash(of.io_operations.map(|rate| format!("{rate:.0}"))));
-    cells.push(or_dash(of.io_bytes.map(rate)));
-    cells.push(or_dash(of.io_waited_s.map(time)));
-    cells.push(of.trial.map_or_else(String::new, going_back));
+    cells.push(percent(of.cpu_waited.iter().copied().fold(0.0, f64::max)));
+    cells.push(format!("{:.0}", of.io_requests));
+    cells.push(rate(of.io_bytes));
+    cells.push(time(of.io_waited_s));
+    cells.push(holding(of.shares, of.trial));
     cells
 }
 
 /// What holds now.
-pub(super) fn held(group: &str, held: Held) -> String {
-    format!("{} on every shard, after {}\n", has(group, held.shares), time(held.took.as_secs_f64()))
+pub(super) fn applied(group: &str, now: Applied) -> String {
+    format!("{} on every shard, after {}\n", has(group, now.shares), time(now.took.as_secs_f64()))
 }
 
 /// What holds now, and until when.
-pub(super) fn trial(group: &str, held: Held, trial: OpenTrial) -> String {
+pub(super) fn trial(group: &str, now: Applied, trial: OpenTrial) -> String {
     let back = going_back(trial);
     format!(
         "{}it goes {back}, unless `evenkeel sched confirm {group}` keeps it\n",
-        self::held(group, held)
+        applied(group, now)
     )
 }
 
@@ -126,12 +124,17 @@ fn has(group: &str, shares: GroupShares) -> String {
 }
 
 fn going_back(trial: OpenTrial) -> String {
-    let GroupShares { cpu, io } = trial.before;
+    let GroupShares { cpu, io, .. } = trial.before;
     format!("back to {cpu} and {io} in {}", time(trial.left.as_secs_f64()))
 }
 
-fn or_dash(text: Option<String>) -> String {
-    text.unwrap_or_else(|| "-".to_owned())
+/// Whether controllers may change the shares, and when they may again.
+fn holding(shares: GroupShares, trial: Option<OpenTrial>) -> String {
+    match (trial, shares.is_held) {
+        (Some(trial), _) => going_back(trial),
+        (None, true) => "yes".to_owned(),
+        (None, false) => String::new(),
+    }
 }
 
 fn percent(part: f64) -> String {
@@ -172,11 +175,11 @@ mod tests {
     use super::super::usage::tests::groups as told;
     use super::*;
 
-    const BEFORE: GroupShares = GroupShares { cpu: 50, io: 60 };
+    const BEFORE: GroupShares = GroupShares { cpu: 50, io: 60, is_held: false };
 
     #[test]
     fn groups_are_added_over_shards_or_told_by_shard() {
-        let told = told(0, 1_500_000_000, Some(2));
+        let told = told(0, 1_500_000_000, 2);
         let all = groups(&told, false);
         let lines: Vec<&str> = all.lines().collect();
         assert_eq!(lines.len(), 2);
@@ -187,15 +190,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_counted_is_a_dash() {
-        let all = groups(&told(0, 1_500_000_000, None), false);
-        assert_eq!(all.lines().nth(1).map(|line| line.matches(" -").count()), Some(4), "{all}");
+    fn shares_that_somebody_set_are_marked() {
+        let mut told = told(0, 0, 0);
+        assert!(!groups(&told, false).contains("yes"));
+        told.groups[0].shards[0].shares.is_held = true;
+        assert!(groups(&told, false).contains("yes"));
     }
 
     #[test]
     fn the_live_view_shows_each_shard() {
-        let usage =
-            Usage::between(&told(0, 0, Some(0)), &told(1_000_000_000, 250_000_000, Some(9)));
+        let usage = Usage::between(&told(0, 0, 0), &told(1_000_000_000, 250_000_000, 9));
         let text = top(&usage, "here:1");
         assert!(text.starts_with("evenkeel here:1: the last 1.0 s, shards busy 25.0 % 50.0 %\n"));
         assert!(
@@ -206,8 +210,10 @@ mod tests {
 
     #[test]
     fn a_trial_says_when_it_goes_back_and_how_to_keep_it() {
-        let now =
-            Held { shares: GroupShares { cpu: 900, io: 60 }, took: Duration::from_micros(80) };
+        let now = Applied {
+            shares: GroupShares { cpu: 900, io: 60, is_held: true },
+            took: Duration::from_micros(80),
+        };
         let text = trial("fetch", now, OpenTrial { left: Duration::from_secs(30), before: BEFORE });
         assert!(text.contains("900 shares of the CPU") && text.contains("80 us"), "{text}");
         assert!(text.contains("back to 50 and 60 in 30.0 s"), "{text}");

@@ -50,6 +50,11 @@ fn metrics_follow_what_clients_do() {
     assert!(10.0 <= flushes + more);
     let (open, more) = both("evenkeel_connections");
     assert!(1.0 <= open + more);
+    let written = |shard: u8| {
+        let labels = format!("{{group=\"produce\",shard=\"{shard}\"}}");
+        metric(&broker, &format!("evenkeel_group_io_written_bytes_total{labels}"))
+    };
+    assert!(0.0 < written(0).expect("it is told") + written(1).expect("it is told"));
     let used = "evenkeel_group_cpu_seconds_total{group=\"produce\",shard=\"0\"}";
     assert!(0.0 < metric(&broker, used).expect("it is told"));
     assert_eq!(metric(&broker, "evenkeel_ready").expect("it is told"), 1.0);

@@ -15,7 +15,7 @@ fn group(client: &Client, name: &str) -> (Vec<GroupReading>, Option<OpenTrial>) 
 }
 
 fn shares(client: &Client, name: &str) -> Vec<(u32, u32)> {
-    group(client, name).0.iter().map(|it| (it.cpu_shares, it.io_shares)).collect()
+    group(client, name).0.iter().map(|it| (it.shares.cpu, it.shares.io)).collect()
 }
 
 #[test]
@@ -30,6 +30,10 @@ fn a_change_is_seen_on_both_shards() {
     client.set_shares("compaction", SharesChange { cpu: None, io: Some(31) }).expect("it is done");
     assert_eq!(shares(&client, "compaction"), [(20, 31); 2]);
     assert_eq!(shares(&client, "produce"), [(1000, 1000); 2], "the others stay");
+    let is_held = |client: &Client| group(client, "compaction").0[1].shares.is_held;
+    assert!(is_held(&client), "no controller may undo it");
+    client.release_shares("compaction").expect("it is done");
+    assert!(!is_held(&client));
 }
 
 #[test]
@@ -40,12 +44,16 @@ fn a_trial_goes_back_on_both_shards() {
     let since = Instant::now();
     client.try_shares("fetch", change, 1).expect("it is done");
     let (_, trial) = group(&client, "fetch");
-    assert_eq!(trial.expect("it is open").before, GroupShares { cpu: 1000, io: 1000 });
+    assert_eq!(
+        trial.expect("it is open").before,
+        GroupShares { cpu: 1000, io: 1000, is_held: false }
+    );
     assert_eq!(shares(&client, "fetch"), [(900, 1000); 2]);
     while shares(&client, "fetch") != [(1000, 1000); 2] {
         assert!(since.elapsed() < Duration::from_secs(20), "it does not go back");
         thread::sleep(Duration::from_millis(20));
     }
+    assert!(!group(&client, "fetch").0[0].shares.is_held, "a controller may change it again");
     assert!(Duration::from_secs(1) <= since.elapsed(), "after {:?}", since.elapsed());
 }
 
