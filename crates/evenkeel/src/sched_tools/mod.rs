@@ -82,7 +82,7 @@ fn set(to: &Admin, shares: &SharesOf) -> Result<ExitCode, String> {
 
 fn release(one: &OneGroup) -> Result<ExitCode, String> {
     let now = connect(&one.to)?.release_shares(&one.group).map_err(|error| error.to_string())?;
-    say(&one.to, json::applied(&one.group, now), tables::applied(&one.group, now));
+    say(&one.to, json::applied(&one.group, now), tables::released(&one.group, now));
     Ok(ExitCode::SUCCESS)
 }
 

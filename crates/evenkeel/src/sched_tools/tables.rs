@@ -114,6 +114,11 @@ pub(super) fn trial(group: &str, now: Applied, trial: OpenTrial) -> String {
     )
 }
 
+/// What holds until a controller changes it.
+pub(super) fn released(group: &str, now: Applied) -> String {
+    format!("{} until one of the broker's controllers changes them\n", has(group, now.shares))
+}
+
 /// What holds from now on.
 pub(super) fn kept(group: &str, shares: GroupShares) -> String {
     format!("{}, and keeps it\n", has(group, shares))
