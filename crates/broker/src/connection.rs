@@ -15,6 +15,7 @@ use env::sync::{Receiver, Signal, oneshot};
 use env::{Group, Stream};
 use wire::{ApiKey, FrameLimits, Refusal, Request};
 
+use crate::charge::Need;
 use crate::incoming::Incoming;
 use crate::options::frame_bytes_max;
 use crate::shard::{Shard, World};
@@ -135,7 +136,10 @@ impl<E: World> Shard<E> {
     /// Decodes a frame into memory that was charged before.
     async fn decode(&self, frame: Sealed) -> Result<(Request, Charge), Refused> {
         let measured = wire::measure(frame)?;
-        let charge = self.charge(measured.footprint_bytes()).await.map_err(|_| Refused::NoRoom)?;
+        let charge = self
+            .charge(measured.footprint_bytes(), Need::Decode)
+            .await
+            .map_err(|_| Refused::NoRoom)?;
         Ok((measured.decode()?, charge))
     }
 

@@ -2,9 +2,11 @@
 //!
 //! Reads into memory that grows where it lies, so a body is not copied to make room; what came of a
 //! frame together with the one before it is copied once, in front. Who may have memory is
-//! [`crate::admission`]'s to say.
+//! [`crate::admission`]'s to say: a frame that has to wait holds its first bytes, four if memory
+//! was short when it began.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use buf::{Buffer, Sealed};
@@ -13,15 +15,14 @@ use env::{Group, Stream};
 use wire::frame::LENGTH_BYTES;
 use wire::{FrameLimits, Verdict};
 
-use crate::admission::{Begun, SILENCE_MAX};
+use crate::admission::{Begun, FIRST_BYTES, LOOK_PAUSE};
 use crate::shard::{Shard, World};
 
-/// First memory of a connection's first frame, in bytes.
-const FIRST_BYTES: usize = 4 << 10;
-/// Between two tries to reserve memory for a frame.
+/// Between two tries to get a piece of the pool.
 const MEMORY_PAUSE: Duration = Duration::from_millis(2);
-/// How long a frame waits for memory before its connection is closed.
-pub(crate) const MEMORY_WAIT_MAX: Duration = Duration::from_secs(30);
+/// How long a frame waits for a piece of the pool, at most: then what frees memory does not get
+/// on, and the connection is closed. For its turn among the frames it waits without a limit.
+const MEMORY_WAIT_MAX: Duration = Duration::from_secs(60);
 /// A frame that fills less than a quarter of a block larger than this is copied out of it: it may
 /// be held for long, and would hold the block.
 const LOOSE_BYTES_MIN: usize = 16 << 10;
@@ -37,15 +38,41 @@ pub(crate) struct Incoming {
 }
 
 /// Bytes that came with an earlier frame.
-#[derive(Clone)]
 struct Rest {
     view: Sealed,
     /// Of the block they lie in.
     block_bytes: usize,
+    /// What reserved that block.
+    begun: Begun,
 }
 
 /// The beginning of a frame: the buffer, and how many of its bytes have come.
 type Part = (Buffer, usize);
+
+/// The beginning of a frame that holds no memory: fewer bytes than say how long it is.
+#[derive(Default)]
+struct Prefix {
+    bytes: [u8; LENGTH_BYTES],
+    have: usize,
+}
+
+impl Prefix {
+    fn add(&mut self, bytes: &[u8]) {
+        self.bytes[self.have..self.have + bytes.len()].copy_from_slice(bytes);
+        self.have += bytes.len();
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.bytes[..self.have]
+    }
+}
+
+/// A connection that is read.
+struct Source<'a, S> {
+    stream: &'a S,
+    limits: &'a FrameLimits,
+    incoming: &'a mut Incoming,
+}
 
 impl<E: World> Shard<E> {
     /// The next frame without its length; `None` at the end of the connection.
@@ -56,60 +83,117 @@ impl<E: World> Shard<E> {
         incoming: &mut Incoming,
     ) -> io::Result<Option<Sealed>> {
         let rest = incoming.rest.take();
-        let mut most = incoming.expected_bytes.max(FIRST_BYTES);
-        if let Some(rest) = &rest {
-            if let Verdict::Read { len, .. } = judge(limits, &rest.view)? {
-                most = LENGTH_BYTES + len;
-                if most <= rest.view.len() {
-                    return Ok(Some(self.cut(rest.clone(), len, incoming)));
-                }
-            }
-        } else {
+        let mut from = Source { stream, limits, incoming };
+        let Some(rest) = rest else {
             stream.readable().await?;
+            let begun = self.begin_frame(stream);
+            return self.begin_reading(&mut from, begun, Prefix::default()).await;
+        };
+        let Verdict::Read { len, .. } = judge(limits, &rest.view)? else {
+            let mut prefix = Prefix::default();
+            prefix.add(&rest.view);
+            let Rest { view, begun, .. } = rest;
+            drop(view);
+            begun.took(0);
+            begun.release_head();
+            begun.excuse(false);
+            return self.begin_reading(&mut from, begun, prefix).await;
+        };
+        let total = LENGTH_BYTES + len;
+        if total <= rest.view.len() {
+            return Ok(Some(self.cut(rest, len, incoming)));
         }
-        let begun = self.inner.admission.begin();
-        let arrived = rest.as_ref().map_or(0, |rest| rest.view.len());
-        let first = self.inner.admission.first_bytes(most).max(arrived);
-        let mut part = (self.provide(&begun, None, first, most).await?, arrived);
-        if let Some(rest) = rest {
-            part.0.copy_in(0, &rest.view);
-        }
-        self.finish_frame(stream, limits, incoming, (&begun, part)).await
+        self.take_turn(&rest.begun, total).await?;
+        let have = rest.view.len();
+        let first = self.inner.admission.next_bytes(have, total);
+        let mut buffer = self.provide(&rest.begun, None, first, total).await?;
+        buffer.copy_in(0, &rest.view);
+        let Rest { view, begun, .. } = rest;
+        drop(view);
+        begun.release_head();
+        self.read_body(&mut from, begun, (buffer, have), total).await
     }
 
-    /// Reads the rest of a frame that has begun.
-    async fn finish_frame<S: Stream>(
+    fn begin_frame<S: Stream>(&self, stream: &S) -> Begun {
+        let stream = stream.clone();
+        self.inner.admission.begin(Box::new(move || stream.close()))
+    }
+
+    /// Reads a frame of which not even the length is known.
+    async fn begin_reading<S: Stream>(
         &self,
-        stream: &S,
-        limits: &FrameLimits,
-        incoming: &mut Incoming,
-        (begun, (mut buffer, mut have)): (&Begun, Part),
+        from: &mut Source<'_, S>,
+        begun: Begun,
+        mut prefix: Prefix,
+    ) -> io::Result<Option<Sealed>> {
+        loop {
+            let expected = from.incoming.expected_bytes.max(FIRST_BYTES);
+            for bytes in [Begun::head_bytes(expected), FIRST_BYTES] {
+                if begun.take_head(bytes) {
+                    if let Some(mut buffer) = self.try_provide((bytes, expected)) {
+                        begun.took(buffer.capacity());
+                        buffer.as_mut_slice()[..prefix.have].copy_from_slice(prefix.as_slice());
+                        return self.read_head(from, begun, (buffer, prefix.have)).await;
+                    }
+                    begun.release_head();
+                }
+            }
+            // Memory is short: only the length is read, and nothing kept while it does not come.
+            let page = self.provide(&begun, None, FIRST_BYTES, FIRST_BYTES).await?;
+            let (read, page) = from.stream.read(page, 0, LENGTH_BYTES - prefix.have).await;
+            match read? {
+                0 if prefix.have == 0 => return Ok(None),
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => prefix.add(&page.as_slice()[..n]),
+            }
+            drop(page);
+            begun.took(0);
+            begun.heard(prefix.have);
+            self.watch_frames();
+            if let Verdict::Read { len, .. } = judge(from.limits, prefix.as_slice())? {
+                let total = LENGTH_BYTES + len;
+                self.take_turn(&begun, total).await?;
+                let first = self.inner.admission.next_bytes(prefix.have, total);
+                let mut buffer = self.provide(&begun, None, first, total).await?;
+                buffer.copy_in(0, prefix.as_slice());
+                return self.read_body(from, begun, (buffer, prefix.have), total).await;
+            }
+            from.stream.readable().await?;
+        }
+    }
+
+    /// Reads a frame into memory that was taken before its length was known.
+    async fn read_head<S: Stream>(
+        &self,
+        from: &mut Source<'_, S>,
+        begun: Begun,
+        (mut buffer, mut have): Part,
     ) -> io::Result<Option<Sealed>> {
         loop {
             // Large frames are read one by one, so that nothing of the next has to be copied.
-            let mut until = incoming.expected_bytes.max(FIRST_BYTES);
-            if let Verdict::Read { len, .. } = judge(limits, &buffer.as_slice()[..have])? {
+            let mut until = from.incoming.expected_bytes.max(FIRST_BYTES);
+            if let Verdict::Read { len, .. } = judge(from.limits, &buffer.as_slice()[..have])? {
                 let total = LENGTH_BYTES + len;
                 until = total.max(FIRST_BYTES);
                 if total <= have {
                     let block_bytes = buffer.capacity();
-                    incoming.expected_bytes = total;
-                    let all = Rest { view: buffer.seal(have), block_bytes };
-                    return Ok(Some(self.cut(all, len, incoming)));
+                    from.incoming.expected_bytes = total;
+                    let all = Rest { view: buffer.seal(have), block_bytes, begun };
+                    return Ok(Some(self.cut(all, len, from.incoming)));
                 }
-                if have == buffer.capacity() || buffer.most() < total {
-                    buffer = self.enlarge(begun, (buffer, have), total).await?;
+                if buffer.capacity() < total {
+                    self.take_turn(&begun, total).await?;
+                    let buffer = self.enlarge(&begun, (buffer, have), total).await?;
+                    begun.release_head();
+                    return self.read_body(from, begun, (buffer, have), total).await;
                 }
             }
             if 0 < have {
-                begun.heard(self.env().now(), || {
-                    let stream = stream.clone();
-                    Box::new(move || stream.close())
-                });
+                begun.heard(have);
                 self.watch_frames();
             }
             let room = buffer.capacity().min(until.max(have + 1)) - have;
-            let (read, back) = stream.read(buffer, have, room).await;
+            let (read, back) = from.stream.read(buffer, have, room).await;
             buffer = back;
             match read? {
                 0 if have == 0 => return Ok(None),
@@ -119,14 +203,42 @@ impl<E: World> Shard<E> {
         }
     }
 
+    /// Reads the rest of a frame that reserved all of its `total` bytes.
+    async fn read_body<S: Stream>(
+        &self,
+        from: &mut Source<'_, S>,
+        begun: Begun,
+        (mut buffer, mut have): Part,
+        total: usize,
+    ) -> io::Result<Option<Sealed>> {
+        while have < total {
+            begun.heard(have);
+            self.watch_frames();
+            if have == buffer.capacity() {
+                buffer = self.enlarge(&begun, (buffer, have), total).await?;
+            }
+            let room = buffer.capacity().min(total) - have;
+            let (read, back) = from.stream.read(buffer, have, room).await;
+            buffer = back;
+            match read? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                n => have += n,
+            }
+        }
+        from.incoming.expected_bytes = total;
+        Ok(Some(buffer.seal(total).slice(LENGTH_BYTES..total)))
+    }
+
     /// Takes the first frame, of `len` bytes behind its length, off `all`; the rest is kept.
     fn cut(&self, all: Rest, len: usize, incoming: &mut Incoming) -> Sealed {
-        let Rest { view, block_bytes } = all;
+        let Rest { view, block_bytes, begun } = all;
         let total = LENGTH_BYTES + len;
         let frame = view.slice(LENGTH_BYTES..total);
         if total < view.len() {
+            // Until the next frame is asked for, nobody can be blamed for what lies here.
+            begun.excuse(true);
             let view = view.slice(total..view.len());
-            incoming.rest = Some(Rest { view, block_bytes });
+            incoming.rest = Some(Rest { view, block_bytes, begun });
         }
         if LOOSE_BYTES_MIN < block_bytes
             && total * 4 < block_bytes
@@ -136,6 +248,16 @@ impl<E: World> Shard<E> {
             return own.seal(len);
         }
         frame
+    }
+
+    /// Reserves all `total` bytes of a frame; waits for its turn, as long as that takes.
+    async fn take_turn(&self, begun: &Begun, total: usize) -> io::Result<()> {
+        begun.excuse(false);
+        if let Some(turn) = begun.ask(total) {
+            self.watch_frames();
+            turn.await.ok_or(io::ErrorKind::OutOfMemory)?;
+        }
+        Ok(())
     }
 
     /// More memory for a frame of `total` bytes: in place if its buffer was meant to be so long.
@@ -149,7 +271,6 @@ impl<E: World> Shard<E> {
         if total <= buffer.most() {
             return self.provide(begun, Some(buffer), bytes, total).await;
         }
-        // While both are there, both count in the pool, the larger one in the share.
         let mut larger = self.provide(begun, None, bytes, total).await?;
         larger.copy_in(0, &buffer.as_slice()[..have]);
         Ok(larger)
@@ -164,51 +285,49 @@ impl<E: World> Shard<E> {
         bytes: usize,
         most: usize,
     ) -> io::Result<Buffer> {
-        let more = bytes - buffer.as_ref().map_or(0, Buffer::capacity).min(bytes);
+        let admission = &self.inner.admission;
+        let more = bytes.saturating_sub(buffer.as_ref().map_or(0, Buffer::capacity));
         let mut buffer = buffer;
-        if !begun.is_next() || !self.try_provide(begun, &mut buffer, (bytes, most)) {
-            let mut place = begun.queue();
+        if admission.has_piece_waiters() || !self.grow_or_take(&mut buffer, (bytes, most)) {
+            begun.excuse(true);
+            let _waits = (begun.wait_for_piece(), admission.wait_for_memory());
             let deadline = self.env().now().plus(MEMORY_WAIT_MAX);
-            loop {
-                let now = self.env().now();
-                if deadline <= now {
+            let first = async { Some(admission.pieces.enter().await) };
+            let limit = async {
+                self.env().sleep(MEMORY_WAIT_MAX).await;
+                None
+            };
+            let _turn = race(first, limit).await.ok_or(io::ErrorKind::OutOfMemory)?;
+            while !self.grow_or_take(&mut buffer, (bytes, most)) {
+                if deadline <= self.env().now() {
                     return Err(io::ErrorKind::OutOfMemory.into());
                 }
-                if !begun.passes() {
-                    race(place.come_first(), self.env().sleep(deadline.since(now))).await;
-                }
-                if self.try_provide(begun, &mut buffer, (bytes, most)) {
-                    break;
-                }
-                self.inner.admission.make_way(more, self.env().now());
+                admission.make_way(more);
                 self.committer().memory_wanted();
                 self.env().sleep(MEMORY_PAUSE).await;
             }
+            begun.excuse(false);
         }
         let buffer = buffer.expect("it was provided");
-        begun.took(buffer.capacity(), self.env().now());
+        begun.took(buffer.capacity());
         Ok(buffer)
     }
 
-    /// Takes the memory if it is there.
-    fn try_provide(
-        &self,
-        begun: &Begun,
-        buffer: &mut Option<Buffer>,
-        (bytes, most): (usize, usize),
-    ) -> bool {
-        let more = bytes.saturating_sub(buffer.as_ref().map_or(0, Buffer::capacity));
-        if !begun.may_take(more) || !self.has_room_for_frame(more) {
-            return false;
+    fn grow_or_take(&self, buffer: &mut Option<Buffer>, (bytes, most): (usize, usize)) -> bool {
+        let Some(grown) = buffer else {
+            *buffer = self.try_provide((bytes, most));
+            return buffer.is_some();
+        };
+        let more = bytes.saturating_sub(grown.capacity());
+        self.has_room_for_frame(more) && self.env().pool().grow(grown, bytes).is_ok()
+    }
+
+    /// A new buffer, if the memory is there.
+    fn try_provide(&self, (bytes, most): (usize, usize)) -> Option<Buffer> {
+        if !self.has_room_for_frame(bytes) {
+            return None;
         }
-        let pool = self.env().pool();
-        match buffer {
-            Some(buffer) => pool.grow(buffer, bytes).is_ok(),
-            None => {
-                *buffer = pool.growing(bytes, most).ok();
-                buffer.is_some()
-            }
-        }
+        self.env().pool().growing(bytes, most).ok()
     }
 
     /// Whether the pool may give `bytes` to a frame; what is cached makes room. Frames leave a
@@ -226,19 +345,23 @@ impl<E: World> Shard<E> {
         lacks() == 0
     }
 
-    /// Sees to it that frames which go silent end, as long as there are unfinished ones.
+    /// Sees to it that frames which do not get on end, as long as there are unfinished ones.
     fn watch_frames(&self) {
         if self.inner.admission.is_watched.replace(true) {
             return;
         }
         let shard = self.clone();
         self.env().spawn(Group::System, async move {
-            let admission = &shard.inner.admission;
+            let admission = Rc::clone(&shard.inner.admission);
             loop {
-                shard.env().sleep(SILENCE_MAX / 8).await;
-                if !admission.end_silent(shard.env().now()) {
-                    break;
-                }
+                let seen = admission.shortage().seen();
+                let Some(pause) = admission.look() else { break };
+                let short = async {
+                    admission.shortage().after(seen).await;
+                    // Nobody is overdue at once, and many may begin to wait one after the other.
+                    shard.env().sleep(LOOK_PAUSE).await;
+                };
+                race(short, shard.env().sleep(pause)).await;
             }
             admission.is_watched.set(false);
         });

@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use env::sync::Signal;
-use env::{Envelope, Gate, Group, Mesh, ShardId};
+use env::{Envelope, Group, Mesh, ShardId};
 use journal::Replay;
 use journal::checkpoint::Checkpoint;
 use metadata::Image;
@@ -16,6 +16,7 @@ use record::{TopicId, TopicPartition};
 
 use crate::admission::Admission;
 use crate::calls::{Calls, envelope};
+use crate::charge::ChargeLines;
 use crate::controller::Controller;
 use crate::fetch_session::Sessions;
 use crate::message::{Call, CallId, Reply, ShardMessage, owner};
@@ -46,8 +47,8 @@ pub(crate) struct Inner<E: World> {
     pub(crate) calls: Calls,
     pub(crate) tally: Tally,
     pub(crate) admission: Rc<Admission>,
-    /// The line of those that wait for [`Shard::charge`].
-    pub(crate) charging: Gate,
+    /// The lines of those that wait for [`Shard::charge`].
+    pub(crate) charging: ChargeLines,
     pub(crate) sessions: RefCell<Sessions>,
     /// Set when the shard begins.
     pub(crate) served: RefCell<Option<Served<E>>>,
@@ -110,8 +111,11 @@ impl<E: World> Shard<E> {
                 table: Table::new(),
                 calls: Calls::default(),
                 tally: Tally::default(),
-                charging: Gate::default(),
-                admission: Rc::new(Admission::new(env.pool().limit())),
+                charging: ChargeLines::default(),
+                admission: Rc::new(Admission::new(env.pool().limit(), {
+                    let env = env.clone();
+                    move || env.now()
+                })),
                 sessions: RefCell::default(),
                 served: RefCell::new(None),
                 controller: RefCell::new(None),

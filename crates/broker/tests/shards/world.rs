@@ -185,10 +185,15 @@ impl Client {
         let pool = self.env.pool();
         let parts = wire::encode_request(version, self.correlation, Some("t"), &body, pool);
         self.stream.write_all(parts.expect("it can be encoded")).await.ok()?;
+        let frame = self.hear().await?;
+        Some(wire::decode_response(key, version, frame).expect("an answer").1)
+    }
+
+    /// The next answer without its length; `None` at the end of the connection.
+    pub(crate) async fn hear(&mut self) -> Option<Sealed> {
         let length = self.read_exactly(4).await?;
         let length = i32::from_be_bytes(length[..4].try_into().expect("four bytes"));
-        let frame = self.read_exactly(usize::try_from(length).expect("a length")).await?;
-        Some(wire::decode_response(key, version, frame).expect("an answer").1)
+        self.read_exactly(usize::try_from(length).expect("a length")).await
     }
 
     async fn read_exactly(&mut self, len: usize) -> Option<Sealed> {
@@ -244,26 +249,20 @@ impl Client {
         partition: i32,
         batch: &[u8],
     ) -> Option<i16> {
-        let request = ProduceRequestData {
-            acks: -1,
-            timeout_ms: 30_000,
-            topic_data: vec![produce_request::TopicProduceData {
-                name: string(topic),
-                partition_data: vec![produce_request::PartitionProduceData {
-                    index: partition,
-                    records: Some(Bytes::copy_from_slice(batch)),
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
+        let request = produce_of(topic, partition, batch);
         match self.ask(ApiKey::Produce, 9, request.into()).await? {
             ResponseBody::Produce(answer) => {
                 Some(answer.responses[0].partition_responses[0].error_code)
             }
             _ => panic!("an answer to another request"),
         }
+    }
+
+    /// The bytes of a produce of one batch.
+    pub(crate) fn encoded(&self, topic: &str, partition: i32, batch: &[u8]) -> Vec<u8> {
+        let body = produce_of(topic, partition, batch).into();
+        let parts = wire::encode_request(9, 1, Some("t"), &body, self.env.pool());
+        parts.expect("it can be encoded").iter().flat_map(|part| part.to_vec()).collect()
     }
 
     /// Fetches one partition from its beginning; the bytes of its records.
@@ -293,5 +292,22 @@ impl Client {
             }
             _ => panic!("no answer"),
         }
+    }
+}
+
+fn produce_of(topic: &str, partition: i32, batch: &[u8]) -> ProduceRequestData {
+    ProduceRequestData {
+        acks: -1,
+        timeout_ms: 30_000,
+        topic_data: vec![produce_request::TopicProduceData {
+            name: string(topic),
+            partition_data: vec![produce_request::PartitionProduceData {
+                index: partition,
+                records: Some(Bytes::copy_from_slice(batch)),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
     }
 }
