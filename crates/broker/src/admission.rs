@@ -98,6 +98,11 @@ impl Admission {
         &self.shortage
     }
 
+    /// Whether somebody waits for memory.
+    pub(crate) fn is_short(&self) -> bool {
+        self.policy.borrow().is_short()
+    }
+
     /// Whether a frame waits for a piece of the pool.
     pub(crate) fn has_piece_waiters(&self) -> bool {
         0 < self.piece_waiters.get()

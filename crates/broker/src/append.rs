@@ -130,6 +130,7 @@ impl<E: World> Shard<E> {
     /// Drops clean cached memory and asks for write-back; waits a moment for both.
     async fn make_room(&self) {
         let wanted = self.env().pool().limit() / 8;
+        self.inner.was_short.set(true);
         self.evict(wanted);
         self.committer().memory_wanted();
         self.env().pool().collect();

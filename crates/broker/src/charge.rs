@@ -8,7 +8,10 @@ use std::time::Duration;
 use buf::Charge;
 use env::sync::race;
 use env::{Env, Gate};
-use record::{Checked, Codec, DecompressError, Header, Refusal, Rules, validate};
+use record::{
+    Checked, Codec, Compression, DecompressError, Header, Payload, Refusal, Rules, Timestamps,
+    validate,
+};
 use wire::messages::Bytes;
 
 use crate::append::{has_headroom, most_used};
@@ -124,6 +127,7 @@ impl<E: World> Shard<E> {
         };
         let make_room = || {
             waits.get_or_insert_with(|| self.inner.admission.wait_for_memory());
+            self.inner.was_short.set(true);
             self.evict((pool.used() + bytes).saturating_sub(most));
             self.inner.admission.make_way(bytes);
             self.committer().memory_wanted();
@@ -132,31 +136,63 @@ impl<E: World> Shard<E> {
         charged.ok_or(NoRoom)
     }
 
-    /// [`validate`], with room for what the records become when they are decompressed: a quarter of
-    /// the shard's memory at most, whatever `rules` allow.
+    /// [`validate`], with room for what the records become when they are decompressed, a quarter of
+    /// the shard's memory at most whatever `rules` allow, and for the batch that is built in place of
+    /// the one that was sent. The charge that comes back is for the latter.
     pub(crate) async fn validate_in_budget(
         &self,
         batch: &Bytes,
         rules: &Rules,
-    ) -> Result<Result<Checked, Refusal>, NoRoom> {
-        let codec = Header::read(batch).map(|header| header.codec());
-        if !matches!(codec, Ok(Ok(Codec::Gzip | Codec::Snappy | Codec::Lz4 | Codec::Zstd))) {
-            return Ok(validate(batch, rules, self.env().wall_ms()));
-        }
+    ) -> Result<Result<(Checked, Option<Charge>), Refusal>, NoRoom> {
+        let Ok(Ok(codec)) = Header::read(batch).map(|header| header.codec()) else {
+            let checked = validate(batch, rules, self.env().wall_ms());
+            return Ok(checked.map(|checked| (checked, None)));
+        };
+        let is_compressed = codec != Codec::None;
         let most = rules.decompressed_bytes_max.min(self.env().pool().limit() / 4);
-        let mut room = batch.len().saturating_mul(RATIO_GUESS).min(most);
+        let mut room =
+            if is_compressed { batch.len().saturating_mul(RATIO_GUESS).min(most) } else { 0 };
         loop {
-            let charge = self.charge(room, Need::Records).await?;
-            let rules = Rules { decompressed_bytes_max: room, ..*rules };
-            let checked = validate(batch, &rules, self.env().wall_ms());
+            let bytes = room + built_bytes(codec, batch.len(), room, rules);
+            let charge = match bytes {
+                0 => None,
+                bytes => Some(self.charge(bytes, Need::Records).await?),
+            };
+            let decompressed_bytes_max = if is_compressed { room } else { most };
+            let checked =
+                validate(batch, &Rules { decompressed_bytes_max, ..*rules }, self.env().wall_ms());
             drop(charge);
             match checked {
                 Err(Refusal::Decompress(DecompressError::TooLarge { .. })) if room < most => {
                     room = most;
                 }
-                checked => return Ok(checked),
+                Err(refusal) => return Ok(Err(refusal)),
+                Ok(checked) => {
+                    let charge = self.charge_built(&checked).await?;
+                    return Ok(Ok((checked, charge)));
+                }
             }
         }
+    }
+
+    /// Charges the batch that was built, if one was. What was charged for it before has just been
+    /// given back, so it waits only for one that nobody expected.
+    async fn charge_built(&self, checked: &Checked) -> Result<Option<Charge>, NoRoom> {
+        let Payload::Rebuilt(bytes) = &checked.payload else { return Ok(None) };
+        match self.env().pool().charge(bytes.capacity()) {
+            Ok(charge) => Ok(Some(charge)),
+            Err(_) => self.charge(bytes.capacity(), Need::Records).await.map(Some),
+        }
+    }
+}
+
+/// The most that a batch of `len` bytes takes that the topic has built anew, if its records are
+/// `decompressed` bytes long; 0 if it is to be kept as it was sent.
+fn built_bytes(codec: Codec, len: usize, decompressed: usize, rules: &Rules) -> usize {
+    match (rules.compression, rules.timestamps) {
+        (Compression::To { codec: target, .. }, _) if target != codec => len.max(decompressed),
+        (_, Timestamps::LogAppendTime) => len,
+        _ => 0,
     }
 }
 

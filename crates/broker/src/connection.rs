@@ -67,7 +67,7 @@ impl<E: World> Shard<E> {
             reading: Cell::new(true),
             writing: Cell::new(true),
         });
-        let writer = write_answers(Rc::clone(&line), stream.clone());
+        let writer = self.clone().write_answers(Rc::clone(&line), stream.clone());
         self.env().spawn(Group::Fetch, writer);
         if let Err(error) = self.read_requests(&line, &stream).await {
             tracing::debug!(peer = stream.peer(), %error, "connection ends");
@@ -172,30 +172,52 @@ impl Line {
     }
 }
 
-async fn write_answers<S: Stream>(line: Rc<Line>, stream: S) {
-    loop {
-        let seen = line.changed.seen();
-        let Some(receiver) = line.next_owed() else {
-            if !line.reading.get() {
-                break;
+impl<E: World> Shard<E> {
+    /// Ends the connections of clients that do not read their answers, for ever.
+    pub(crate) async fn watch_writes(self) {
+        while !self.inner.closing.get() {
+            self.env().sleep(crate::outgoing::LOOK_PAUSE).await;
+            let is_short = self.inner.was_short.replace(false) || self.inner.admission.is_short();
+            let ended = self.inner.outgoing.end_stalled(self.env().now(), is_short);
+            if 0 < ended {
+                tracing::info!(ended, "connections of clients that do not read their answers");
             }
-            line.changed.after(seen).await;
-            continue;
-        };
-        let answer = receiver.await.unwrap_or(Answer::Close);
-        line.changed.notify();
-        match answer {
-            Answer::Send(parts) => {
-                if stream.write_all(parts).await.is_err() {
-                    break;
-                }
-            }
-            Answer::Nothing => {}
-            Answer::Close => break,
         }
     }
-    line.writing.set(false);
-    line.changed.notify();
-    // Ends a read that the peer would keep pending.
-    stream.close();
+
+    async fn write_answers<S: Stream>(self, line: Rc<Line>, stream: S) {
+        loop {
+            let seen = line.changed.seen();
+            let Some(receiver) = line.next_owed() else {
+                if !line.reading.get() {
+                    break;
+                }
+                line.changed.after(seen).await;
+                continue;
+            };
+            let answer = receiver.await.unwrap_or(Answer::Close);
+            line.changed.notify();
+            match answer {
+                Answer::Send(parts) => {
+                    let (written, close) = (stream.clone(), stream.clone());
+                    let writing = self.inner.outgoing.begin(
+                        self.env().now(),
+                        move || written.written(),
+                        move || close.close(),
+                    );
+                    let done = stream.write_all(parts).await;
+                    drop(writing);
+                    if done.is_err() {
+                        break;
+                    }
+                }
+                Answer::Nothing => {}
+                Answer::Close => break,
+            }
+        }
+        line.writing.set(false);
+        line.changed.notify();
+        // Ends a read that the peer would keep pending.
+        stream.close();
+    }
 }

@@ -302,6 +302,7 @@ impl<E: World> Shard<E> {
                 if deadline <= self.env().now() {
                     return Err(io::ErrorKind::OutOfMemory.into());
                 }
+                self.inner.was_short.set(true);
                 admission.make_way(more);
                 self.committer().memory_wanted();
                 self.env().sleep(MEMORY_PAUSE).await;

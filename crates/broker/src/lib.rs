@@ -18,6 +18,7 @@ pub mod message;
 mod metadata_log;
 mod names;
 mod options;
+mod outgoing;
 mod own;
 mod read;
 mod removal;

@@ -159,6 +159,7 @@ impl<E: World> Shard<E> {
             }
             Err(FetchError::Read(segment::ReadError::OverBudget(_))) => {
                 // Nothing now; the consumer asks again.
+                self.inner.was_short.set(true);
                 self.evict(self.env().pool().limit() / 8);
             }
             Err(error) => fetched.code = error_code::of_fetch(&error),

@@ -21,6 +21,7 @@ use crate::controller::Controller;
 use crate::fetch_session::Sessions;
 use crate::message::{Call, CallId, Reply, ShardMessage, owner};
 use crate::options::Options;
+use crate::outgoing::Outgoing;
 use crate::table::Table;
 use crate::tally::Tally;
 
@@ -47,6 +48,9 @@ pub(crate) struct Inner<E: World> {
     pub(crate) calls: Calls,
     pub(crate) tally: Tally,
     pub(crate) admission: Rc<Admission>,
+    pub(crate) outgoing: Rc<Outgoing>,
+    /// Somebody waited for memory since the last look at what is written.
+    pub(crate) was_short: Cell<bool>,
     /// The lines of those that wait for [`Shard::charge`].
     pub(crate) charging: ChargeLines,
     pub(crate) sessions: RefCell<Sessions>,
@@ -111,6 +115,8 @@ impl<E: World> Shard<E> {
                 table: Table::new(),
                 calls: Calls::default(),
                 tally: Tally::default(),
+                outgoing: Rc::default(),
+                was_short: Cell::new(false),
                 charging: ChargeLines::default(),
                 admission: Rc::new(Admission::new(env.pool().limit(), {
                     let env = env.clone();

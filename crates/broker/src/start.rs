@@ -62,6 +62,7 @@ pub async fn start<E: World>(env: E, options: Options) -> Result<Shard<E>, Start
         shard.begun().await;
     }
     env.spawn(Group::Retention, shard.clone().keep_retention());
+    env.spawn(Group::System, shard.clone().watch_writes());
     env.spawn(Group::Recovery, shard.clone().settle_recovery());
     if env.shard() == SHARD {
         env.spawn(Group::Retention, shard.clone().remove_doomed());

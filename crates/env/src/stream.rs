@@ -25,6 +25,10 @@ pub trait Stream: Clone + 'static {
     /// Writes all of `parts`, in order.
     fn write_all(&self, parts: Vec<Sealed>) -> impl Future<Output = io::Result<()>>;
 
+    /// How many bytes were written so far, as far as the connection has taken them from us: whether a
+    /// pending [`write_all`](Stream::write_all) gets on.
+    fn written(&self) -> u64;
+
     /// Ends both directions: a pending read returns 0 or an error, a pending write an error.
     fn close(&self);
 

@@ -57,6 +57,10 @@ impl<S: Stream> Stream for Told<S> {
         self.inner.write_all(parts).await
     }
 
+    fn written(&self) -> u64 {
+        self.inner.written()
+    }
+
     fn close(&self) {
         self.inner.close();
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use buf::Charge;
 use env::sync::{Receiver, all};
 use env::{Group, ShardId};
 use metadata::Image;
@@ -68,12 +69,14 @@ impl<E: World> Shard<E> {
             topics: request.topic_data,
             slots: Vec::new(),
         };
-        let parts =
+        let (parts, built) =
             self.validate_all(&mut work, acks.is_none(), request.transactional_id.is_some()).await;
         let waits = self.hand_over(parts, work.acks, timeout_ms).await;
         let shard = self.clone();
         async move {
-            for (slot, result) in all(waits).await.into_iter().flatten() {
+            let outcomes = all(waits).await;
+            drop(built);
+            for (slot, result) in outcomes.into_iter().flatten() {
                 work.slots[slot].outcome = Some(match result {
                     Ok(produced) => Outcome::Produced(produced),
                     Err(failure) => Outcome::Failed(failure),
@@ -83,14 +86,16 @@ impl<E: World> Shard<E> {
         }
     }
 
-    /// Checks every batch; what is good comes back by owner, the rest has its outcome.
+    /// Checks every batch; what is good comes back by owner, with the charges for those that were built
+    /// anew; the rest has its outcome.
     async fn validate_all(
         &self,
         work: &mut Request,
         bad_acks: bool,
         transactional: bool,
-    ) -> BTreeMap<ShardId, Vec<ProducePart>> {
+    ) -> (BTreeMap<ShardId, Vec<ProducePart>>, Vec<Charge>) {
         let image = self.image();
+        let mut built = Vec::new();
         let mut by_owner: BTreeMap<ShardId, Vec<ProducePart>> = BTreeMap::new();
         for (topic, data) in work.topics.iter().enumerate() {
             let found = resolve(&image, work.version, data);
@@ -108,7 +113,8 @@ impl<E: World> Shard<E> {
                 };
                 let outcome = match checked {
                     Err(outcome) => Some(outcome),
-                    Ok(part) => {
+                    Ok((part, charge)) => {
+                        built.extend(charge);
                         by_owner.entry(self.owner(part.partition)).or_default().push(part);
                         None
                     }
@@ -117,7 +123,7 @@ impl<E: World> Shard<E> {
                 work.slots.push(Slot { topic, index: partition.index, stamped, outcome });
             }
         }
-        by_owner
+        (by_owner, built)
     }
 
     async fn check(
@@ -126,19 +132,19 @@ impl<E: World> Shard<E> {
         found: &names::Found,
         data: &PartitionProduceData,
         rules: &Rules,
-    ) -> Result<ProducePart, Outcome> {
+    ) -> Result<(ProducePart, Option<Charge>), Outcome> {
         if !found.has_partition(data.index) {
             return Err(Outcome::Failed(failure(ErrorCode::UnknownTopicOrPartition)));
         }
         let batch = data.records.clone().unwrap_or_default();
-        let checked = self
+        let (checked, charge) = self
             .validate_in_budget(&batch, rules)
             .await
             // Retriable: by then memory is free again.
             .map_err(|_| Outcome::Failed(failure(ErrorCode::RequestTimedOut)))?
             .map_err(|refusal| Outcome::Refused(Box::new(refusal)))?;
         let partition = TopicPartition { topic: found.id, partition: data.index };
-        Ok(ProducePart { slot, partition, batch, checked })
+        Ok((ProducePart { slot, partition, batch, checked }, charge))
     }
 
     /// Gives each owner its batches; after this their order is decided.

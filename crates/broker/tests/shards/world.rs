@@ -220,10 +220,26 @@ impl Client {
 
     /// Creates a topic and gives its id.
     pub(crate) async fn topic(&mut self, name: &str, partitions: i32) -> [u8; 16] {
+        self.topic_with(name, partitions, &[]).await
+    }
+
+    /// The same, with settings of its own.
+    pub(crate) async fn topic_with(
+        &mut self,
+        name: &str,
+        partitions: i32,
+        configs: &[(&str, &str)],
+    ) -> [u8; 16] {
+        let config = |(name, value): &(&str, &str)| create_topics_request::CreatableTopicConfig {
+            name: string(name),
+            value: Some(string(value)),
+            ..Default::default()
+        };
         let topic = create_topics_request::CreatableTopic {
             name: string(name),
             num_partitions: partitions,
             replication_factor: 1,
+            configs: configs.iter().map(config).collect(),
             ..Default::default()
         };
         let topics = vec![topic];
@@ -265,27 +281,16 @@ impl Client {
         parts.expect("it can be encoded").iter().flat_map(|part| part.to_vec()).collect()
     }
 
+    /// Asks for one partition from its beginning, and does not wait for the answer.
+    pub(crate) async fn ask_to_fetch(&self, topic: [u8; 16], partition: i32) {
+        let body = fetch_of(topic, partition).into();
+        let parts = wire::encode_request(16, 1, Some("t"), &body, self.env.pool());
+        drop(self.stream.write_all(parts.expect("it can be encoded")).await);
+    }
+
     /// Fetches one partition from its beginning; the bytes of its records.
     pub(crate) async fn fetch(&mut self, topic: [u8; 16], partition: i32) -> usize {
-        let request = FetchRequestData {
-            max_wait_ms: 100,
-            min_bytes: 1,
-            max_bytes: 1 << 20,
-            session_epoch: -1,
-            topics: vec![fetch_request::FetchTopic {
-                topic_id: uuid(topic),
-                partitions: vec![fetch_request::FetchPartition {
-                    partition,
-                    current_leader_epoch: -1,
-                    last_fetched_epoch: -1,
-                    log_start_offset: -1,
-                    partition_max_bytes: 1 << 20,
-                    ..Default::default()
-                }],
-                ..Default::default()
-            }],
-            ..Default::default()
-        };
+        let request = fetch_of(topic, partition);
         match self.ask(ApiKey::Fetch, 16, request.into()).await {
             Some(ResponseBody::Fetch(answer)) => {
                 answer.topics[0].partitions[0].records.iter().map(|part| part.len()).sum()
@@ -304,6 +309,28 @@ fn produce_of(topic: &str, partition: i32, batch: &[u8]) -> ProduceRequestData {
             partition_data: vec![produce_request::PartitionProduceData {
                 index: partition,
                 records: Some(Bytes::copy_from_slice(batch)),
+                ..Default::default()
+            }],
+            ..Default::default()
+        }],
+        ..Default::default()
+    }
+}
+
+fn fetch_of(topic: [u8; 16], partition: i32) -> FetchRequestData {
+    FetchRequestData {
+        max_wait_ms: 100,
+        min_bytes: 1,
+        max_bytes: 1 << 20,
+        session_epoch: -1,
+        topics: vec![fetch_request::FetchTopic {
+            topic_id: uuid(topic),
+            partitions: vec![fetch_request::FetchPartition {
+                partition,
+                current_leader_epoch: -1,
+                last_fetched_epoch: -1,
+                log_start_offset: -1,
+                partition_max_bytes: 1 << 20,
                 ..Default::default()
             }],
             ..Default::default()

@@ -32,6 +32,7 @@ struct End {
     writes: Rc<Pipe>,
     read: Use,
     write: Use,
+    written: Cell<u64>,
     name: String,
 }
 
@@ -108,6 +109,7 @@ pub fn pair<M>(env: &SimEnv<M>) -> (SimStream, SimStream) {
             writes: Rc::clone(writes),
             read: Use(Cell::new(State::Free)),
             write: Use(Cell::new(State::Free)),
+            written: Cell::new(0),
             name: format!("sim-{peer}:{number}"),
         }),
     };
@@ -261,10 +263,15 @@ impl Stream for SimStream {
                 pipe.put(&end.engine, &part[done..done + n]);
                 end.engine.trace(301, mix(n as u64));
                 done += n;
+                end.written.set(end.written.get() + n as u64);
             }
         }
         writing.done();
         Ok(())
+    }
+
+    fn written(&self) -> u64 {
+        self.end.written.get()
     }
 
     fn close(&self) {
@@ -273,6 +280,14 @@ impl Stream for SimStream {
 
     fn peer(&self) -> String {
         self.end.name.clone()
+    }
+}
+
+impl SimStream {
+    /// Whether the other end has closed the connection, read to its end or not.
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        self.end.reads.writer_closed.get()
     }
 }
 

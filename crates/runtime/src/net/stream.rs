@@ -26,6 +26,7 @@ struct Inner {
     peer: SocketAddr,
     is_reading: Cell<bool>,
     is_writing: Cell<bool>,
+    written: Cell<u64>,
 }
 
 /// One operation of a direction; ends also when its future is dropped.
@@ -51,6 +52,7 @@ impl TcpStream {
             peer,
             is_reading: Cell::new(false),
             is_writing: Cell::new(false),
+            written: Cell::new(0),
         };
         TcpStream { inner: Rc::new(inner) }
     }
@@ -89,7 +91,7 @@ impl TcpStream {
         while part.skip < part.view.len() {
             let (result, back) = self.operation().write(part).await;
             part = back;
-            part.skip += progress(result)?;
+            part.skip += self.progress(result)?;
         }
         Ok(())
     }
@@ -101,18 +103,22 @@ impl TcpStream {
         while done < total {
             let (result, back) = self.operation().writev(Parts::new(views, done)).await;
             views = back.into_views();
-            done += progress(result)?;
+            done += self.progress(result)?;
         }
         Ok(())
     }
-}
 
-/// Bytes written; none is an error, an interruption is none.
-fn progress(result: io::Result<usize>) -> io::Result<usize> {
-    match result {
-        Ok(0) => Err(io::ErrorKind::WriteZero.into()),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
-        result => result,
+    /// Bytes written; none is an error, an interruption is none.
+    fn progress(&self, result: io::Result<usize>) -> io::Result<usize> {
+        match result {
+            Ok(0) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Ok(n) => {
+                self.inner.written.set(self.inner.written.get() + n as u64);
+                Ok(n)
+            }
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -144,6 +150,10 @@ impl Stream for TcpStream {
             1 => self.write_one(parts.pop().expect("one is there")).await,
             _ => self.write_many(parts).await,
         }
+    }
+
+    fn written(&self) -> u64 {
+        self.inner.written.get()
     }
 
     fn close(&self) {
