@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 use buf::{Buffer, Sealed};
 
@@ -46,7 +47,9 @@ pub trait Disk: Clone + 'static {
         async { Ok(None) }
     }
 
-    /// Makes creations, renames and removals in `path` durable.
+    /// Makes creations, renames and removals in `path` durable. A sync of the root that failed is
+    /// final: what it was to cover may be lost, another one that works says nothing of it, and the
+    /// root is every shard's; so every later one fails, too, until the process ends ([`RootFence`]).
     fn sync_dir(&self, path: &Path) -> impl Future<Output = Result<(), IoFailure>>;
 }
 
@@ -207,3 +210,57 @@ impl fmt::Display for IoFailure {
 }
 
 impl std::error::Error for IoFailure {}
+
+/// Remembers that a sync of a tree's root failed. Clones remember the same: the disks of all
+/// shards share one.
+#[derive(Clone, Debug, Default)]
+pub struct RootFence {
+    failure: Arc<OnceLock<IoFailure>>,
+}
+
+impl RootFence {
+    /// Fails with the failure of the first sync of the root that failed, if `path` is the root.
+    pub fn check(&self, path: &Path) -> Result<(), IoFailure> {
+        match self.failure.get() {
+            Some(failure) if is_root(path) => Err(failure.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes note of how a sync of `path` ended; gives the same.
+    pub fn note(&self, path: &Path, synced: Result<(), IoFailure>) -> Result<(), IoFailure> {
+        if let Err(failure) = &synced
+            && is_root(path)
+        {
+            // Whatever the reason was, this one does not pass.
+            let kind = if failure.is_full() { io::ErrorKind::Other } else { failure.kind };
+            self.failure.get_or_init(|| IoFailure { kind, ..failure.clone() });
+            return self.check(path);
+        }
+        // One that was under way when another failed proves nothing either.
+        synced.and_then(|()| self.check(path))
+    }
+}
+
+fn is_root(path: &Path) -> bool {
+    path.as_os_str().is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sync_of_the_root_that_failed_is_final_and_no_other_is() {
+        let (root, other) = (Path::new(""), Path::new("t-0"));
+        let failed = |path, kind| Err(IoFailure::of_kind("sync_dir", path, kind));
+        let fence = RootFence::default();
+        fence.note(other, failed(other, io::ErrorKind::Other)).unwrap_err();
+        assert_eq!((fence.check(root), fence.note(root, Ok(()))), (Ok(()), Ok(())));
+        let full = fence.clone().note(root, failed(root, io::ErrorKind::StorageFull)).unwrap_err();
+        assert!(!full.is_full(), "it does not pass");
+        assert_eq!(fence.check(root), Err(full.clone()));
+        assert_eq!(fence.note(root, Ok(())), Err(full), "one that was under way");
+        assert_eq!((fence.check(other), fence.note(other, Ok(()))), (Ok(()), Ok(())));
+    }
+}

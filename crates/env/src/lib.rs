@@ -16,7 +16,7 @@ pub mod std_world;
 pub mod suite;
 pub mod sync;
 
-pub use disk::{Disk, Entry, File, IoFailure, OpenMode, Space, Stat};
+pub use disk::{Disk, Entry, File, IoFailure, OpenMode, RootFence, Space, Stat};
 pub use files::{read_all, replace_file};
 pub use gate::{Enter, Gate, Turn};
 pub use group::Group;

@@ -254,6 +254,15 @@ impl<E: Env> Journal<E> {
         self.inner.pool.used()
     }
 
+    /// Takes nothing any more, because of `failure`: its files can never be released again, so that
+    /// it would only fill up.
+    pub fn fail(&self, failure: IoFailure) {
+        let state = &mut *self.inner.state.borrow_mut();
+        if state.health == Health::Sound {
+            state.health = Health::Failed(failure);
+        }
+    }
+
     /// Why it takes nothing any more, if so.
     #[must_use]
     pub fn failure(&self) -> Option<IoFailure> {

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use buf::Pool;
-use env::{Group, ShardId};
+use env::{Group, RootFence, ShardId};
 use monoio::{IoUringDriver, Runtime, RuntimeBuilder};
 
 use crate::exec::{Bells, Core, RingMap, Root, Station};
@@ -39,6 +39,7 @@ struct Seat<M> {
     remotes: Vec<Remote>,
     ends: Ends<M>,
     cpus: Vec<usize>,
+    root_fence: RootFence,
 }
 
 /// Starts `config.shards` shards, runs `main` on each, and returns when the last one returned. A
@@ -62,12 +63,14 @@ where
     config.shares.add(&remotes);
     let (ready, is_ready) = mpsc::channel();
     let mut threads = Vec::new();
+    let root_fence = RootFence::default();
     for (remote, ends) in remotes.iter().zip(mail::lanes(config.shards)) {
         let shard = remote.inner.shard;
         let (go, may_go) = mpsc::channel();
         let (main, ready) = (main.clone(), ready.clone());
         let (config, remote) = (config.clone(), remote.clone());
-        let seat = Seat { config, remote, remotes: remotes.clone(), ends, cpus: cpus.clone() };
+        let (cpus, root_fence) = (cpus.clone(), root_fence.clone());
+        let seat = Seat { config, remote, remotes: remotes.clone(), ends, cpus, root_fence };
         let thread = thread::Builder::new()
             .name(format!("shard-{shard}"))
             .spawn(move || live(seat, main, &ready, &may_go))
@@ -168,7 +171,7 @@ impl Shard {
         let _ = ring.place_workers(&elsewhere);
         let core = Core::new(seat.remote.clone());
         map_rings(&core, driver_ring, &ring);
-        let disk = open_disk(&ring, &seat.config.data_dir)?;
+        let disk = open_disk(&ring, &seat.config.data_dir, seat.root_fence.clone())?;
         let mail = Mail::new(shard, seat.remotes, seat.ends);
         let bells = Bells {
             kick: descriptor::event(true).map_err(failed)?,
@@ -203,8 +206,12 @@ impl Shard {
     }
 }
 
-fn open_disk(ring: &Rc<StorageRing>, path: &Path) -> Result<RingDisk, StartError> {
-    RingDisk::open_root(ring, path)
+fn open_disk(
+    ring: &Rc<StorageRing>,
+    path: &Path,
+    fence: RootFence,
+) -> Result<RingDisk, StartError> {
+    RingDisk::open_root(ring, path, fence)
         .map_err(|error| StartError::DataDir { path: path.to_path_buf(), error })
 }
 

@@ -13,7 +13,7 @@ use super::rng::{Rng, mix};
 use super::tree::{Contents, DirNode, Losses, Ticket, Tree};
 use super::{DiskOptions, SimOptions};
 use crate::sync::oneshot;
-use crate::{Disk, Entry, IoFailure, OpenMode, Space, Stat};
+use crate::{Disk, Entry, IoFailure, OpenMode, RootFence, Space, Stat};
 
 /// The one disk of a simulation; every shard has a handle to it. See [`DiskOptions`] for what
 /// it can do to its users.
@@ -29,6 +29,7 @@ pub(super) struct Device {
     cut_after: Option<u64>,
     mutations: Cell<u64>,
     faults: RefCell<Vec<Fault>>,
+    root_fence: RootFence,
     pub(super) rng: Rng,
 }
 
@@ -77,6 +78,7 @@ impl Device {
             cut_after: options.cut_after_mutations,
             mutations: Cell::new(0),
             faults: RefCell::new(options.disk.faults.clone()),
+            root_fence: RootFence::default(),
             rng: Rng::new(seed, 2),
         }
     }
@@ -291,11 +293,12 @@ impl Disk for SimDisk {
 
     async fn sync_dir(&self, path: &Path) -> Result<(), IoFailure> {
         let call = Call { op: Op::SyncDir, path, detail: 0 };
+        self.device.root_fence.check(path)?;
         // The updates that this sync must cover are those whose callers were told by now.
         let dir = self.device.tree.dir(path).map_err(|kind| call.fails_as(kind))?;
         let covered = dir.borrow_mut().ledger().completed();
         let owned = path.to_path_buf();
-        self.submit(call, move |device| {
+        let synced = self.submit(call, move |device| {
             if !device.begin_mutation() {
                 return Effect::Cut;
             }
@@ -306,8 +309,8 @@ impl Disk for SimDisk {
             }
             DirNode::sync(&dir, &covered);
             Effect::Told(Ok(()), Ticket::Nothing)
-        })
-        .await
+        });
+        self.device.root_fence.note(path, synced.await)
     }
 }
 

@@ -8,19 +8,20 @@ use std::rc::Rc;
 
 use buf::{Buffer, Sealed};
 
-use crate::{Disk, Entry, File, Group, IoFailure, OpenMode, Stat};
+use crate::{Disk, Entry, File, Group, IoFailure, OpenMode, RootFence, Stat};
 
 /// The files under one directory of the machine. Never direct: tools run anywhere.
 #[derive(Clone, Debug)]
 pub struct StdDisk {
     root: Rc<Path>,
+    root_fence: RootFence,
 }
 
 impl StdDisk {
     /// The tree under `root`, which must exist.
     #[must_use]
     pub fn new(root: &Path) -> StdDisk {
-        StdDisk { root: root.into() }
+        StdDisk { root: root.into(), root_fence: RootFence::default() }
     }
 
     fn at(&self, path: &Path) -> PathBuf {
@@ -100,9 +101,10 @@ impl Disk for StdDisk {
     }
 
     async fn sync_dir(&self, path: &Path) -> Result<(), IoFailure> {
-        fs::File::open(self.at(path))
-            .and_then(|dir| dir.sync_all())
-            .map_err(|e| IoFailure::new("sync_dir", path, &e))
+        self.root_fence.check(path)?;
+        let failed = |error: io::Error| IoFailure::new("sync_dir", path, &error);
+        let dir = fs::File::open(self.at(path)).map_err(failed)?;
+        self.root_fence.note(path, dir.sync_all().map_err(failed))
     }
 }
 

@@ -21,6 +21,9 @@ use crate::progress::Level;
 /// a commit of the file system; one after the other, a thousand of them take seconds.
 const SETTLED_AT_ONCE: usize = 16;
 
+/// What failed in an [`IoFailure`] of the data directory's root.
+const ROOT_SYNC: &str = "sync_dir";
+
 /// A checkpoint that did not come about. The journal was not freed; nothing is lost.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -68,7 +71,15 @@ impl<E: Env> Committer<E> {
             self.inner.env.yield_if_needed().await;
         }
         let points = self.inner.points.borrow().clone();
-        checkpoint::save(&self.inner.env, &points, group).await?;
+        if let Err(error) = checkpoint::save(&self.inner.env, &points, group).await {
+            if let SaveError::Io(failure) = &error
+                && failure.op == ROOT_SYNC
+            {
+                // The root is not synced again: there will be no checkpoint any more.
+                self.inner.journal.fail(failure.clone());
+            }
+            return Err(error.into());
+        }
         // With a failure nothing that only a checkpoint settles may go.
         let mark = if failed.is_some() { Mark::default() } else { before };
         self.inner.journal.release(mark, |id| self.settled(id, &captured)).await?;

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use env::{Disk, Entry, IoFailure, OpenMode, Space, Stat};
+use env::{Disk, Entry, IoFailure, OpenMode, RootFence, Space, Stat};
 use io_uring::{opcode, squeue, types};
 
 use super::file::size;
@@ -28,16 +28,22 @@ pub(super) struct Root {
     path: PathBuf,
     /// It was said that this file system refuses direct I/O.
     said_buffered: Cell<bool>,
+    fence: RootFence,
 }
 
 impl RingDisk {
     /// The tree below the directory `path`, which must exist.
-    pub(crate) fn open_root(ring: &Rc<StorageRing>, path: &Path) -> io::Result<RingDisk> {
+    /// `fence` is that of every shard's tree.
+    pub(crate) fn open_root(
+        ring: &Rc<StorageRing>,
+        path: &Path,
+        fence: RootFence,
+    ) -> io::Result<RingDisk> {
         let dir = StdFile::open(path)?;
         if !dir.metadata()?.is_dir() {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        let root = Root { dir, path: path.to_path_buf(), said_buffered: Cell::new(false) };
+        let root = Root { dir, path: path.to_path_buf(), said_buffered: Cell::new(false), fence };
         Ok(RingDisk { ring: Rc::clone(ring), root: Rc::new(root) })
     }
 
@@ -210,8 +216,9 @@ impl Disk for RingDisk {
 
     async fn sync_dir(&self, path: &Path) -> Result<(), IoFailure> {
         let failed = |error: io::Error| IoFailure::new("sync_dir", path, &error);
+        self.root.fence.check(path)?;
         let dir = self.open_with(path, libc::O_RDONLY | libc::O_DIRECTORY).await.map_err(failed)?;
         let dir = RingFile::new(&self.ring, dir, path, false);
-        dir.sync_all().await.map_err(failed)
+        self.root.fence.note(path, dir.sync_all().await.map_err(failed))
     }
 }
