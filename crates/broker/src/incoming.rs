@@ -2,8 +2,8 @@
 //!
 //! Reads into memory that grows where it lies, so a body is not copied to make room; what came of a
 //! frame together with the one before it is copied once, in front. Who may have memory is
-//! [`crate::admission`]'s to say: a frame that has to wait holds its first bytes, four if memory
-//! was short when it began.
+//! [`crate::admission`]'s to say: a frame that has to wait holds its first bytes, twelve if
+//! memory was short when it began.
 
 use std::io;
 use std::rc::Rc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use buf::{Buffer, Sealed};
 use env::sync::race;
 use env::{Group, Stream};
-use wire::frame::LENGTH_BYTES;
+use wire::frame::{LENGTH_BYTES, PREFIX_BYTES};
 use wire::{FrameLimits, Verdict};
 
 use crate::admission::{Begun, FIRST_BYTES, LOOK_PAUSE};
@@ -49,10 +49,11 @@ struct Rest {
 /// The beginning of a frame: the buffer, and how many of its bytes have come.
 type Part = (Buffer, usize);
 
-/// The beginning of a frame that holds no memory: fewer bytes than say how long it is.
+/// The beginning of a frame that holds no memory: at most what decides about it, and every frame is
+/// longer than that.
 #[derive(Default)]
 struct Prefix {
-    bytes: [u8; LENGTH_BYTES],
+    bytes: [u8; PREFIX_BYTES],
     have: usize,
 }
 
@@ -138,9 +139,9 @@ impl<E: World> Shard<E> {
                     begun.release_head();
                 }
             }
-            // Memory is short: only the length is read, and nothing kept while it does not come.
+            // Memory is short: only what decides is read, and no memory kept while it does not come.
             let page = self.provide(&begun, None, FIRST_BYTES, FIRST_BYTES).await?;
-            let (read, page) = from.stream.read(page, 0, LENGTH_BYTES - prefix.have).await;
+            let (read, page) = from.stream.read(page, 0, PREFIX_BYTES - prefix.have).await;
             match read? {
                 0 if prefix.have == 0 => return Ok(None),
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),

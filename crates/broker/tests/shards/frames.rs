@@ -155,3 +155,46 @@ fn who_stops_in_mid_frame_gives_way_to_those_that_wait() {
         assert_eq!(left, 4, "one was enough");
     });
 }
+
+#[test]
+fn a_frame_may_come_in_any_pieces() {
+    on_two_shards(6, async |cluster| {
+        let mut client = cluster.connect(0);
+        client.topic("t", 1).await;
+        let frame = client.encoded("t", 0, &batch(300));
+        for cut in 1..30 {
+            let both = [&frame[..], &frame[..cut]].concat();
+            client.say(&both).await;
+            cluster.sim.client_env().sleep(Duration::from_millis(20)).await;
+            client.say(&frame[cut..]).await;
+            for _ in 0..2 {
+                assert!(client.hear().await.is_some(), "cut at {cut}");
+            }
+        }
+    });
+}
+
+#[test]
+fn when_many_have_begun_others_are_read_without_holding_memory() {
+    on_two_shards(7, async |cluster| {
+        let mut client = cluster.connect(0);
+        client.topic("t", 1).await;
+        let begun: Vec<Client> = (0..600).map(|_| cluster.connect(0)).collect();
+        for one in &begun {
+            one.say(&[0]).await;
+        }
+        let env = cluster.sim.client_env();
+        env.sleep(Duration::from_millis(100)).await;
+        let used = cluster.used(0);
+        assert!(used < 4 << 20, "{used} bytes for a byte of each of 600");
+        for value_bytes in [0, 3_000, 100_000] {
+            let frame = client.encoded("t", 0, &batch(value_bytes));
+            for byte in &frame[..20] {
+                client.say(&[*byte]).await;
+                env.sleep(Duration::from_millis(1)).await;
+            }
+            client.say(&frame[20..]).await;
+            assert!(client.hear().await.is_some());
+        }
+    });
+}
