@@ -77,7 +77,8 @@ fn each_kind_can_fail_by_name_and_path() {
         let results = sim.run(every_call(&env)).done();
         let failures: Vec<&IoFailure> = results.iter().filter_map(|r| r.as_ref().err()).collect();
         assert_eq!(failures.len(), 1, "{op:?} fails");
-        assert!(failures[0].is_full());
+        // A sync of the root that failed does not pass, whatever its reason.
+        assert_eq!(failures[0].is_full(), op != Op::SyncDir);
     }
 }
 
