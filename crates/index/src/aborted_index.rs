@@ -28,7 +28,9 @@ impl AbortedTransaction {
     /// Bytes of one entry in the file.
     pub const LEN: usize = 34;
 
-    fn encode(&self) -> [u8; AbortedTransaction::LEN] {
+    /// The bytes of one entry.
+    #[must_use]
+    pub fn encode(&self) -> [u8; AbortedTransaction::LEN] {
         let mut bytes = [0; AbortedTransaction::LEN];
         bytes[..2].copy_from_slice(&VERSION.to_be_bytes());
         bytes[2..10].copy_from_slice(&self.producer_id.to_be_bytes());
@@ -36,6 +38,36 @@ impl AbortedTransaction {
         bytes[18..26].copy_from_slice(&self.last_offset.raw().to_be_bytes());
         bytes[26..].copy_from_slice(&self.last_stable.raw().to_be_bytes());
         bytes
+    }
+
+    /// Reads one entry. `None` if its version is not known, an offset is negative, or its marker
+    /// lies before its first record.
+    #[must_use]
+    pub fn decode(bytes: &[u8; AbortedTransaction::LEN]) -> Option<AbortedTransaction> {
+        let field = |at: usize| {
+            let bytes = bytes[at..at + 8].try_into().expect("eight bytes of an entry");
+            i64::from_be_bytes(bytes)
+        };
+        let entry = AbortedTransaction {
+            producer_id: field(2),
+            first_offset: Offset::new(field(10))?,
+            last_offset: Offset::new(field(18))?,
+            last_stable: Offset::new(field(26))?,
+        };
+        let version = i16::from_be_bytes([bytes[0], bytes[1]]);
+        (version == VERSION && entry.first_offset <= entry.last_offset).then_some(entry)
+    }
+
+    /// Whether it has records in `[from, until)`.
+    #[must_use]
+    pub fn overlaps(&self, from: Offset, until: Offset) -> bool {
+        from <= self.last_offset && self.first_offset < until
+    }
+
+    /// Whether no transaction that ends behind this one has records below `until`.
+    #[must_use]
+    pub fn is_last_for(&self, until: Offset) -> bool {
+        until <= self.last_stable
     }
 }
 
@@ -64,21 +96,9 @@ impl AbortedIndex {
             if version != VERSION {
                 return Err(IndexError::Version { found: version });
             }
-            let field = |at: usize| {
-                let bytes = chunk[at..at + 8].try_into().expect("eight bytes of an entry");
-                i64::from_be_bytes(bytes)
-            };
-            let offset = |at| Offset::new(field(at)).ok_or(IndexError::Order { entry: number });
-            let entry = AbortedTransaction {
-                producer_id: field(2),
-                first_offset: offset(10)?,
-                last_offset: offset(18)?,
-                last_stable: offset(26)?,
-            };
-            if !index.follows(&entry) {
-                return Err(IndexError::Order { entry: number });
-            }
-            index.entries.push(entry);
+            let entry = AbortedTransaction::decode(chunk);
+            let entry = entry.filter(|entry| index.follows(entry));
+            index.entries.push(entry.ok_or(IndexError::Order { entry: number })?);
         }
         Ok(index)
     }
@@ -109,10 +129,10 @@ impl AbortedIndex {
     pub fn overlapping(&self, from: Offset, until: Offset) -> (Vec<AbortedTransaction>, bool) {
         let mut found = Vec::new();
         for entry in &self.entries {
-            if from <= entry.last_offset && entry.first_offset < until {
+            if entry.overlaps(from, until) {
                 found.push(*entry);
             }
-            if until <= entry.last_stable {
+            if entry.is_last_for(until) {
                 return (found, true);
             }
         }
@@ -123,6 +143,11 @@ impl AbortedIndex {
     pub fn truncate(&mut self, to: Offset) {
         let keep = self.entries.partition_point(|entry| entry.last_offset < to);
         self.entries.truncate(keep);
+    }
+
+    /// Drops the first `count` entries: they are in the file.
+    pub fn forget(&mut self, count: usize) {
+        self.entries.drain(..count);
     }
 
     /// The bytes of the file.

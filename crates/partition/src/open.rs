@@ -7,7 +7,7 @@ use std::rc::Rc;
 use env::sync::Signal;
 use env::{Disk, Env, Group, IoFailure};
 use journal::{Replay, ReplayError};
-use record::{Header, LeaderEpoch, Offset, TopicPartition};
+use record::{LeaderEpoch, Offset, TopicPartition};
 use segment::{Corrupt, Damage, Known, Log, LogOptions, OpenError, ReadError};
 
 use crate::append::AppendRefusal;
@@ -194,7 +194,7 @@ impl<E: Env> Partition<E> {
             state.last_snapshot = Some(from);
         }
         let state = &self.inner.state;
-        let remember = |header: &Header| {
+        let remember = |segment::Seen { header, .. }: &segment::Seen| {
             let mut state = state.borrow_mut();
             if let Some(epoch) = LeaderEpoch::new(header.leader_epoch)
                 && state.epochs.latest().is_none_or(|latest| latest < epoch)
@@ -232,7 +232,7 @@ impl<E: Env> Partition<E> {
         }
         let from = self.inner.log.offset_near_end(RECALLED_BYTES, Group::Recovery).await?;
         let mut seen = Producers::default();
-        let see = |header: &Header| {
+        let see = |segment::Seen { header, .. }: &segment::Seen| {
             if header.base_offset < at && 0 <= header.producer_id && !header.is_control() {
                 seen.appended(header, header.base_offset);
             }

@@ -106,3 +106,20 @@ pub enum Flaw {
     #[error("unreadable records")]
     Records,
 }
+
+/// The aborted transactions of a range cannot be told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AbortedError {
+    /// The index of a segment is missing or wrong. Whoever knows the producers tells its content
+    /// anew ([`restore_aborted`](crate::Log::restore_aborted)).
+    #[error("the aborted transactions of the segment {segment} are lost")]
+    Lost {
+        /// Base offset of the segment.
+        segment: Offset,
+        /// Those with markers at or above this offset are known.
+        below: Offset,
+    },
+    /// It could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}

@@ -42,6 +42,7 @@ impl<E: Env> Log<E> {
     /// Cuts and indexes the active segment as it is now.
     async fn settle_active(&self, base: Offset, group: Group) -> Result<(), WriteError> {
         self.cut_to_length(base).await?;
+        self.file_aborted(base, true, group).await?;
         self.file_index_entries_with_last(base, group).await
     }
 

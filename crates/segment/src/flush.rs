@@ -30,13 +30,14 @@ impl<E: Env> Log<E> {
             let due: Vec<_> = segments.filter(|segment| segment.is_unflushed()).map(due).collect();
             (state.written(), state.dir_changes, due)
         };
-        for Due { base, changes, log_file, index_files } in due {
+        for Due { base, changes, log_file, index_files, aborted } in due {
             let open = match log_file {
                 Some(file) => file,
                 None => self.log_file(base).await.map_err(|failure| self.failed(failure))?,
             };
             let count = index_files.len();
-            let files = index_files.into_iter().chain([open]);
+            let (aborted, aborted_changes) = aborted;
+            let files = index_files.into_iter().chain(aborted).chain([open]);
             let syncs = files.map(|file| async move { file.sync(group).await });
             for synced in all(syncs.collect()).await {
                 synced.map_err(|failure| self.fence(failure))?;
@@ -45,6 +46,7 @@ impl<E: Env> Log<E> {
             if let Some(segment) = state.segments.get_mut(&base) {
                 segment.log_file.flushed = segment.log_file.flushed.max(changes);
                 segment.indexes.unflushed.drain(..count.min(segment.indexes.unflushed.len()));
+                segment.aborted.flushed_to(aborted_changes);
             }
         }
         self.flush_dir(dir_changes).await?;
@@ -81,6 +83,8 @@ struct Due<F> {
     changes: u64,
     log_file: Option<F>,
     index_files: Vec<F>,
+    /// The index of aborted transactions, and how many of its changes this covers.
+    aborted: (Option<F>, u64),
 }
 
 fn due<F: Clone>(segment: &Segment<F>) -> Due<F> {
@@ -89,5 +93,6 @@ fn due<F: Clone>(segment: &Segment<F>) -> Due<F> {
         changes: segment.log_file.changes,
         log_file: segment.log_file.handle.clone(),
         index_files: segment.indexes.unflushed.clone(),
+        aborted: (segment.aborted.handle.clone(), segment.aborted.changes),
     }
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod ahead;
+mod aborted;
 mod cursors;
 mod error;
 mod finish;
@@ -25,11 +26,13 @@ mod views;
 mod walk;
 mod write;
 
-pub use error::{AppendError, Corrupt, Flaw, OpenError, ReadError, WriteError};
+pub use index::{AbortedIndex, AbortedTransaction};
+
+pub use error::{AbortedError, AppendError, Corrupt, Flaw, OpenError, ReadError, WriteError};
 pub use layout::{DELETE, STRAY, is_doomed_dir, set_aside_dir};
 pub use log::Log;
 pub use options::LogOptions;
 pub use truncate::remove_dir;
 pub use views::{
-    Appended, Cut, Damage, Ends, Found, Known, KnownTail, Opened, Read, SegmentView, Stamp,
+    Appended, Cut, Damage, Ends, Found, Known, KnownTail, Opened, Read, Seen, SegmentView, Stamp,
 };

@@ -43,6 +43,9 @@ pub(crate) const INDEX_ENTRIES_MAX: usize = 4096;
 /// Bytes of one write to an index file.
 pub(crate) const INDEX_PIECE_BYTES: usize = 64 << 10;
 
+/// Longest control batch in which a marker is looked for; that of Kafka has 78 bytes.
+pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 10;
+
 /// Places where a reader may go on, remembered for each log.
 pub(crate) const CURSORS: usize = 16;
 

@@ -4,29 +4,52 @@ use std::ops::ControlFlow;
 
 use env::{Disk, Env, File, Group, OpenMode};
 use index::{Run, SearchError, TimeEntry, last_before};
-use record::{Header, LeaderEpoch, Offset, Records, payload};
+use record::{EndTransaction, Header, LeaderEpoch, Offset, Records, payload};
 
 use crate::headers::{Headers, Next};
+use crate::image::Image;
 use crate::layout::{self, Kind};
-use crate::limits::{DECOMPRESSED_BYTES_MAX, HEADERS_PER_TURN, SCAN_BYTES};
+use crate::limits::{CONTROL_BYTES_MAX, DECOMPRESSED_BYTES_MAX, HEADERS_PER_TURN, SCAN_BYTES};
 use crate::log::Log;
 use crate::reader::{FileReader, is_missing};
 use crate::segment::{Files, Segment};
 use crate::tail::Mark;
 use crate::walk::{Bounds, header_at};
-use crate::{Corrupt, Flaw, Found, ReadError};
+use crate::{Corrupt, Flaw, Found, ReadError, Seen};
 
 impl<E: Env> Log<E> {
-    /// Shows `each` the header of every batch, in order, from the one that holds `from`, or the
-    /// next one behind it, to the end of the log. What is in memory is read there.
+    /// Shows `each` every batch, in order, from the one that holds `from`, or the next one behind
+    /// it, to the end of the log: its header and, if it ends a transaction, the marker. What is in
+    /// memory is read there. A control batch whose record cannot be read shows no marker.
     pub async fn scan(
         &self,
         from: Offset,
         group: Group,
-        mut each: impl FnMut(&Header),
+        mut each: impl FnMut(&Seen),
     ) -> Result<(), ReadError> {
-        self.each_header(from, group, |header| {
-            each(header);
+        self.each_batch(from, group, |seen| {
+            each(seen);
+            ControlFlow::Continue(())
+        })
+        .await
+    }
+
+    /// [`scan`](Log::scan) of the batches that begin below `until`.
+    pub async fn scan_below(
+        &self,
+        from: Offset,
+        until: Offset,
+        group: Group,
+        mut each: impl FnMut(&Seen),
+    ) -> Result<(), ReadError> {
+        self.each_batch(from, group, |seen| {
+            if until <= seen.header.base_offset {
+                return ControlFlow::Break(());
+            }
+            each(seen);
+            if until <= seen.header.next_offset() {
+                return ControlFlow::Break(());
+            }
             ControlFlow::Continue(())
         })
         .await
@@ -53,27 +76,27 @@ impl<E: Env> Log<E> {
     }
 
     /// [`scan`](Log::scan) that may be stopped.
-    async fn each_header(
+    async fn each_batch(
         &self,
         mut from: Offset,
         group: Group,
-        mut each: impl FnMut(&Header) -> ControlFlow<()>,
+        mut each: impl FnMut(&Seen) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         loop {
             let removals = self.inner.state.borrow().removals;
-            let hot = self.hot_headers(from);
-            if let Some(headers) = hot {
-                if headers.is_empty() {
+            let hot = self.hot_batches(from);
+            if let Some(batches) = hot {
+                if batches.is_empty() {
                     return Ok(());
                 }
-                for header in headers {
-                    if each(&header).is_break() {
+                for seen in batches {
+                    if each(&seen).is_break() {
                         return Ok(());
                     }
-                    from = header.next_offset();
+                    from = seen.header.next_offset();
                 }
             } else {
-                match self.file_headers(from, group, &mut each).await {
+                match self.file_batches(from, group, &mut each).await {
                     Ok(ControlFlow::Continue(next)) => from = next,
                     Ok(ControlFlow::Break(())) => return Ok(()),
                     Err(_) if removals != self.inner.state.borrow().removals => {}
@@ -84,8 +107,8 @@ impl<E: Env> Log<E> {
         }
     }
 
-    /// Some headers from memory; none at the end of the log. `None` if they are not there.
-    fn hot_headers(&self, from: Offset) -> Option<Vec<Header>> {
+    /// Some batches from memory; none at the end of the log. `None` if they are not there.
+    fn hot_batches(&self, from: Offset) -> Option<Vec<Seen>> {
         let state = self.inner.state.borrow();
         if state.end() <= from {
             return Some(Vec::new());
@@ -95,25 +118,24 @@ impl<E: Env> Log<E> {
         let Mark { mut base, mut position } = segment.start_in_memory(from)?;
         let image = tail.image(position..len);
         let bounds = Bounds { limit: len, next, bad: &[] };
-        let mut headers = Vec::new();
-        while position < len && headers.len() < HEADERS_PER_TURN {
+        let mut batches = Vec::new();
+        while position < len && batches.len() < HEADERS_PER_TURN {
             let header = header_at(&image, position, base, bounds).ok()?;
-            position += header.len as u64;
             base = header.next_offset();
             if from < base {
-                headers.push(header);
+                batches.push(Seen { header, ends: marker(&image, position, &header) });
             }
+            position += header.len as u64;
         }
-        (!headers.is_empty()).then_some(headers)
+        (!batches.is_empty()).then_some(batches)
     }
 
-    /// Headers from the file of one segment, to its end or until `each` stops: then where to go
-    /// on.
-    async fn file_headers(
+    /// Batches from the file of one segment, to its end or until `each` stops: then where to go on.
+    async fn file_batches(
         &self,
         from: Offset,
         group: Group,
-        each: &mut impl FnMut(&Header) -> ControlFlow<()>,
+        each: &mut impl FnMut(&Seen) -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), Offset>, ReadError> {
         let (base, limit, next, broken) = {
             let state = self.inner.state.borrow();
@@ -130,8 +152,12 @@ impl<E: Env> Log<E> {
         let bounds = Bounds { limit, next, bad: &[] };
         loop {
             match headers.next(&mut reader, bounds).await? {
-                Next::Batch(_, header) if from < header.next_offset() => {
-                    if each(&header).is_break() {
+                Next::Batch(position, header) if from < header.next_offset() => {
+                    let short = header.is_control() && header.len <= CONTROL_BYTES_MAX;
+                    let here = short && reader.need(position, headers.position).await?;
+                    let marker = || marker(&reader.image, position, &header);
+                    let ends = here.then(marker).flatten();
+                    if each(&Seen { header, ends }).is_break() {
                         return Ok(ControlFlow::Break(()));
                     }
                 }
@@ -170,7 +196,7 @@ impl<E: Env> Log<E> {
         // The batch may hold nothing at or behind the start: then the next one is the answer.
         loop {
             let mut batch = None;
-            self.each_header(from, group, |header| {
+            self.each_batch(from, group, |Seen { header, .. }| {
                 if header.max_timestamp_ms < timestamp_ms {
                     return ControlFlow::Continue(());
                 }
@@ -260,7 +286,7 @@ impl<E: Env> Log<E> {
         let next = self.inner.state.borrow().segments.get(&base).map(|segment| segment.next);
         let Some(next) = next else { return Ok(-1) };
         let mut largest_ms = -1;
-        let all = self.each_header(base, group, |header| {
+        let all = self.each_batch(base, group, |Seen { header, .. }| {
             if next <= header.base_offset {
                 return ControlFlow::Break(());
             }
@@ -336,4 +362,17 @@ impl<E: Env> Log<E> {
         };
         Ok(entry.map_or(base, |entry| entry.offset.max(base)))
     }
+}
+
+/// The marker in the control batch at `position`, if all of it is in `image`.
+fn marker(image: &Image, position: u64, header: &Header) -> Option<EndTransaction> {
+    if !header.is_control() || CONTROL_BYTES_MAX < header.len {
+        return None;
+    }
+    let mut batch = [0; CONTROL_BYTES_MAX];
+    let batch = &mut batch[..header.len];
+    if image.copy(position, batch) < header.len {
+        return None;
+    }
+    EndTransaction::read(batch).ok().flatten()
 }

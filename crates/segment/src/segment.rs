@@ -4,6 +4,7 @@ use index::Building;
 use record::{Header, Offset};
 
 use crate::Corrupt;
+use crate::aborted::Aborted;
 use crate::tail::{Mark, Tail};
 
 /// One segment of a log. The last one of a log is active; the others are sealed.
@@ -35,6 +36,7 @@ pub(crate) struct Segment<F> {
     pub(crate) largest_ms: Option<i64>,
     pub(crate) log_file: LogFile<F>,
     pub(crate) indexes: Indexes<F>,
+    pub(crate) aborted: Aborted<F>,
     /// Positions of batches whose content is damaged, in order.
     pub(crate) bad: Vec<u64>,
     /// What is wrong behind `len`, if the file goes on there and cannot be read.
@@ -137,6 +139,7 @@ impl<F> Segment<F> {
                 filed_to: 0,
                 unflushed: Vec::new(),
             },
+            aborted: Aborted::none(),
             bad: Vec::new(),
             broken: None,
         }
@@ -170,6 +173,7 @@ impl<F> Segment<F> {
         building.add(header, position, interval_bytes);
         self.len += header.len as u64;
         self.next = header.next_offset();
+        self.aborted.wanted |= header.is_transactional();
     }
 
     /// A batch in memory at or before the one that holds `offset`, or is the next one behind it;
@@ -210,16 +214,24 @@ impl<F> Segment<F> {
         (filed.offsets + offsets as u64, filed.times + times as u64)
     }
 
-    /// Whether everything in it, but index entries of the active segment, is in the files, and a
-    /// sealed segment is cut to its length and indexed.
+    /// Whether everything in it, but entries of the active segment's indexes by offset and time, is
+    /// in the files, and a sealed segment is cut to its length and indexed.
     pub(crate) fn is_settled(&self, active: bool) -> bool {
         self.written == self.len
             && self.log_file.exists
             && (active || self.indexes.building.is_none())
+            && self.aborted.is_filed(active, self.written_next)
+    }
+
+    /// Whether its file exists, and the aborted transactions of what is written are in theirs.
+    pub(crate) fn is_filed(&self) -> bool {
+        self.log_file.exists && self.aborted.is_filed(true, self.written_next)
     }
 
     /// Whether its files must be flushed.
     pub(crate) fn is_unflushed(&self) -> bool {
-        self.log_file.flushed < self.log_file.changes || !self.indexes.unflushed.is_empty()
+        self.log_file.flushed < self.log_file.changes
+            || !self.indexes.unflushed.is_empty()
+            || self.aborted.flushed < self.aborted.changes
     }
 }

@@ -137,6 +137,7 @@ impl<E: Env> Log<E> {
             segment.bad.retain(|bad| bad < position);
             segment.broken = None;
             segment.truncate_indexes(*end, *largest);
+            segment.aborted.truncate(*end);
         } else {
             let fresh = self.empty_segment(&state, to);
             state.segments.insert(to, fresh);
@@ -156,11 +157,14 @@ impl<E: Env> Log<E> {
         let file = self.log_file(cut.base).await.map_err(|failure| self.fence(failure))?;
         file.set_len(cut.position).await.map_err(|failure| self.fence(failure))?;
         file.sync(group).await.map_err(|failure| self.fence(failure))?;
-        let mut state = self.inner.state.borrow_mut();
-        let segment = state.segment(cut.base);
-        segment.log_file.len = cut.position;
-        segment.log_file.stale = false;
-        Ok(())
+        {
+            let mut state = self.inner.state.borrow_mut();
+            let segment = state.segment(cut.base);
+            segment.log_file.len = cut.position;
+            segment.log_file.stale = false;
+        }
+        // Before anything is appended: what is cut off must not be said of other batches.
+        self.trim_aborted(cut.base, group).await
     }
 
     /// Creates the file of an empty segment, durably.

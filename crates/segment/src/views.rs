@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use buf::Sealed;
-use record::{LeaderEpoch, Offset};
+use record::{EndTransaction, Header, LeaderEpoch, Offset};
 
 use crate::Corrupt;
 
@@ -59,6 +59,15 @@ pub struct Read {
     /// Where to read on: the offset after the last batch, or where the next one begins behind a
     /// gap. `None` if there is no batch.
     pub next: Option<Offset>,
+}
+
+/// A batch that a scan saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Its header.
+    pub header: Header,
+    /// The marker in it, if it ends a transaction.
+    pub ends: Option<EndTransaction>,
 }
 
 /// A record found by its timestamp.

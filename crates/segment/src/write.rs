@@ -58,7 +58,7 @@ impl<E: Env> Log<E> {
                     Some(base) => {
                         let active = base == active_base;
                         // What was appended since the call is for the next one.
-                        if active && target <= written && state.active().log_file.exists {
+                        if active && target <= written && state.active().is_filed() {
                             return Ok(written);
                         }
                         (base, active)
@@ -66,6 +66,7 @@ impl<E: Env> Log<E> {
                 }
             };
             self.write_segment(base, group).await?;
+            self.file_aborted(base, !active, group).await?;
             if !active {
                 self.finish(base, group).await?;
             } else if self.index_entries_in_memory(base) >= INDEX_ENTRIES_MAX {

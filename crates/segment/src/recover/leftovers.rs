@@ -55,15 +55,19 @@ pub(super) fn sort(names: &[String]) -> Sorted {
     sorted
 }
 
-/// Brings the directory to the state it would have if nothing had been interrupted, and gives the
-/// base offsets of its segments. Doing it again changes nothing.
-pub(super) async fn tidy<E: Env>(
-    env: &E,
-    dir: &Path,
-    group: Group,
-) -> Result<BTreeSet<Offset>, OpenError> {
-    let entries = env.disk().list(dir).await?;
-    let names: Vec<String> = entries.into_iter().filter(|e| !e.is_dir).map(|e| e.name).collect();
+/// The segments of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Tidied {
+    /// Their base offsets.
+    pub(super) segments: BTreeSet<Offset>,
+    /// Those that have an index of aborted transactions.
+    pub(super) aborted: BTreeSet<Offset>,
+}
+
+/// Brings the directory to the state it would have if nothing had been interrupted, and says which
+/// segments there are. Doing it again changes nothing.
+pub(super) async fn tidy<E: Env>(env: &E, dir: &Path, group: Group) -> Result<Tidied, OpenError> {
+    let mut names = files_of(env, dir).await?;
     let mut sorted = sort(&names);
     let mut changed = !sorted.doomed.is_empty();
     for name in &sorted.doomed {
@@ -72,6 +76,7 @@ pub(super) async fn tidy<E: Env>(
     }
     if !sorted.swaps.is_empty() {
         swap_in(env, dir, &mut sorted, group).await?;
+        names = files_of(env, dir).await?;
         changed = true;
     }
     for (name, base) in &sorted.indexes {
@@ -83,7 +88,17 @@ pub(super) async fn tidy<E: Env>(
     if changed {
         env.disk().sync_dir(dir).await?;
     }
-    Ok(sorted.segments)
+    let aborted = names.iter().filter_map(|name| Name::parse(name)).filter(|name| {
+        name.stage == Stage::Live
+            && name.kind == Kind::TxnIndex
+            && sorted.segments.contains(&name.base)
+    });
+    Ok(Tidied { aborted: aborted.map(|name| name.base).collect(), segments: sorted.segments })
+}
+
+async fn files_of<E: Env>(env: &E, dir: &Path) -> Result<Vec<String>, OpenError> {
+    let entries = env.disk().list(dir).await?;
+    Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
 }
 
 /// Puts complete replacements into the place of what they replace: first the originals go, then the

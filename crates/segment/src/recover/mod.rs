@@ -11,6 +11,7 @@ use std::path::Path;
 use env::{Disk, Env, File, Group, OpenMode};
 use record::Offset;
 
+use crate::aborted::Aborted;
 use crate::layout::{self, Kind};
 use crate::log::{FileOf, Log, State, jitter};
 use crate::reader::FileReader;
@@ -51,15 +52,19 @@ impl<E: Env> Log<E> {
         known: Known,
         group: Group,
     ) -> Result<(Log<E>, Opened), OpenError> {
-        let mut bases = leftovers::tidy(env, dir, group).await?;
+        let leftovers::Tidied { segments: mut bases, aborted } =
+            leftovers::tidy(env, dir, group).await?;
         let mut opening = Opening::new(env, dir, options, group);
         opening.drop_below_start(&mut bases, known.start).await?;
         opening.load(&bases, known).await?;
         if opening.state.segments.is_empty() || opening.state.end() < known.start {
             opening.restart_at(known.start).await?;
         }
-        opening.finish(known);
-        Ok((Log::of(env, dir, opening.state), opening.opened))
+        opening.finish(known, &aborted);
+        let log = Log::of(env, dir, opening.state);
+        let active = log.inner.state.borrow().active_base();
+        log.load_aborted(active, group).await.map_err(open_error)?;
+        Ok((log, opening.opened))
     }
 }
 
@@ -286,12 +291,14 @@ impl<'a, E: Env> Opening<'a, E> {
     }
 
     /// Sets what follows from all segments.
-    fn finish(&mut self, known: Known) {
+    fn finish(&mut self, known: Known, aborted: &BTreeSet<Offset>) {
         let state = &mut self.state;
         let jitter_ms = self.options.segment_jitter_ms.min(self.options.segment_ms);
         let now_ms = self.env.wall_ms();
         for segment in state.segments.range_mut(..).map(|(_, segment)| segment) {
             segment.created_ms = now_ms;
+            let exists = aborted.contains(&segment.base);
+            segment.aborted = Aborted::found(segment.len, segment.next, exists);
         }
         let active = state.active_mut();
         active.jitter_ms = jitter(self.env, jitter_ms);

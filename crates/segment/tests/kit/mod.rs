@@ -125,7 +125,9 @@ pub(crate) async fn check<E: Env>(log: &Log<E>, model: &Model) {
     }
     let mut seen = Vec::new();
     let first = model.batches.first().map_or(model.end, |batch| batch.base);
-    log.scan(first, Group::Fetch, |header| seen.push(header.base_offset)).await.expect("readable");
+    log.scan(first, Group::Fetch, |batch| seen.push(batch.header.base_offset))
+        .await
+        .expect("readable");
     let want: Vec<Offset> = model.batches.iter().map(|batch| batch.base).collect();
     assert_eq!(seen, want);
 }
