@@ -41,7 +41,7 @@ impl AbortedTransaction {
     }
 
     /// Reads one entry. `None` if its version is not known, an offset is negative, or its marker
-    /// lies before its first record.
+    /// does not lie behind its first record.
     #[must_use]
     pub fn decode(bytes: &[u8; AbortedTransaction::LEN]) -> Option<AbortedTransaction> {
         let field = |at: usize| {
@@ -55,7 +55,8 @@ impl AbortedTransaction {
             last_stable: Offset::new(field(26))?,
         };
         let version = i16::from_be_bytes([bytes[0], bytes[1]]);
-        (version == VERSION && entry.first_offset <= entry.last_offset).then_some(entry)
+        // Zeros, which a power cut may leave, are no entry.
+        (version == VERSION && entry.first_offset < entry.last_offset).then_some(entry)
     }
 
     /// Whether it has records in `[from, until)`.
@@ -104,14 +105,14 @@ impl AbortedIndex {
     }
 
     fn follows(&self, entry: &AbortedTransaction) -> bool {
-        entry.first_offset <= entry.last_offset
+        entry.first_offset < entry.last_offset
             && self.entries.last().is_none_or(|last| last.last_offset < entry.last_offset)
     }
 
     /// Appends a transaction whose marker was appended.
     ///
     /// # Panics
-    /// If its marker does not lie behind the last one's, or before its first record.
+    /// If its marker does not lie behind the last one's and its first record.
     pub fn push(&mut self, entry: AbortedTransaction) {
         assert!(self.follows(&entry), "{entry:?} does not follow {:?}", self.entries.last());
         self.entries.push(entry);
@@ -218,6 +219,7 @@ mod tests {
         assert_eq!(AbortedIndex::decode(&good[1..]), Err(IndexError::Length { len_bytes: 33 }));
         let twice = [good.clone(), good.clone()].concat();
         assert_eq!(AbortedIndex::decode(&twice), Err(IndexError::Order { entry: 1 }));
+        assert!(AbortedIndex::decode(&[0; AbortedTransaction::LEN]).is_err());
         let mut other = good;
         other[1] = 1;
         assert_eq!(AbortedIndex::decode(&other), Err(IndexError::Version { found: 1 }));

@@ -164,6 +164,21 @@ impl<E: Env> Log<E> {
         }
     }
 
+    /// Segments that have new entries which cannot be filed, because what comes before them is
+    /// [lost](AbortedError::Lost); with the offset below which it is. Until it is
+    /// [told](Log::restore_aborted) their index is missing.
+    #[must_use]
+    pub fn unfiled_aborted(&self) -> Vec<(Offset, Offset)> {
+        let state = self.inner.state.borrow();
+        let unfiled = state.segments.values().filter_map(|segment| match segment.aborted.file {
+            AbortedFile::Lost { below } if !segment.aborted.recent.entries().is_empty() => {
+                Some((segment.base, below))
+            }
+            _ => None,
+        });
+        unfiled.collect()
+    }
+
     /// Tells anew what a segment, of which it was [lost](AbortedError::Lost), has of aborted
     /// transactions with markers below `below`. Nothing happens if that is known by now, or the
     /// segment is gone.
@@ -427,6 +442,8 @@ impl<E: Env> Log<E> {
         }
         let mut state = self.inner.state.borrow_mut();
         state.dir_changes += u64::from(!exists);
+        // A flush since the entries were noted has passed this segment.
+        state.flushed_below = state.flushed_below.min(base);
         let aborted = &mut state.segment(base).aborted;
         aborted.recent.forget(entries.len());
         aborted.file = AbortedFile::Holds(filed + entries.len() as u64);
