@@ -54,7 +54,13 @@ pub(crate) fn of_append(refusal: &AppendRefusal) -> ProduceFailure {
         AppendRefusal::Sequence(SequenceRefusal::OutOfOrder { .. }) => {
             ErrorCode::OutOfOrderSequenceNumber
         }
-        AppendRefusal::NoTransaction => ErrorCode::InvalidTxnState,
+        AppendRefusal::Sequence(SequenceRefusal::TransactionOpen { .. }) => {
+            ErrorCode::InvalidTxnState
+        }
+        // Retriable: one of them ends.
+        AppendRefusal::Sequence(SequenceRefusal::TooManyTransactions { .. }) => {
+            ErrorCode::RequestTimedOut
+        }
         AppendRefusal::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
         // Retriable: by then memory is free again.
         AppendRefusal::OverBudget => ErrorCode::RequestTimedOut,

@@ -202,6 +202,9 @@ pub struct Fetched {
     pub diverging: Option<(LeaderEpoch, Offset)>,
     /// Whole batches, possibly cut into several views.
     pub records: Vec<buf::Sealed>,
+    /// The aborted transactions that have records among them, by producer and first offset; none
+    /// unless only committed ones were asked for.
+    pub aborted: Vec<(i64, Offset)>,
 }
 
 impl Fetched {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use env::sync::race;
 use env::{Env, Group, ShardId};
-use partition::{FetchError, Isolation, Partition, ReadBudget};
+use partition::{CommittedRead, FetchError, Isolation, Partition, ReadBudget};
 use record::{LeaderEpoch, Offset, TopicPartition};
+use segment::AbortedTransaction;
 use wire::ErrorCode;
 
 use crate::error_code;
@@ -134,6 +135,7 @@ impl<E: World> Shard<E> {
             bounds: None,
             diverging: None,
             records: Vec::new(),
+            aborted: Vec::new(),
         };
         let partition = match self.open_partition(id, group).await {
             Ok(partition) => partition,
@@ -149,11 +151,17 @@ impl<E: World> Shard<E> {
         if let Some(diverging) = divergence(&partition, wanted, from) {
             return Fetched { diverging: Some(diverging), ..fetched };
         }
-        let isolation =
-            if committed_only { Isolation::Committed } else { Isolation::HighWatermark };
-        match partition.fetch(from, isolation, budget, cold(group)).await {
-            Ok(read) => {
+        let read = if committed_only {
+            partition.fetch_committed(from, budget, cold(group)).await
+        } else {
+            let read = partition.fetch(from, Isolation::HighWatermark, budget, cold(group)).await;
+            read.map(|read| CommittedRead { read, aborted: Vec::new() })
+        };
+        match read {
+            Ok(CommittedRead { read, aborted }) => {
                 fetched.records = read.parts;
+                let named = |entry: AbortedTransaction| (entry.producer_id, entry.first_offset);
+                fetched.aborted = aborted.into_iter().map(named).collect();
                 // Moved on while the disk answered: what is told must cover what is given.
                 fetched.bounds = Some(partition.bounds());
             }
@@ -202,6 +210,7 @@ impl<E: World> Shard<E> {
             EARLIEST | EARLIEST_LOCAL => Ok(place(bounds.log_start, -1)),
             MAX_TIMESTAMP => {
                 let max = partition.log().max_timestamp(Group::ColdRead).await.map_err(read)?;
+                let max = max.filter(|max| max.offset < end);
                 Ok(max.map_or(nothing, |max| place(max.offset, max.timestamp_ms)))
             }
             LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(nothing),

@@ -1,11 +1,11 @@
 //! Stage 1 of a produce: the order of records is decided here, without waiting for anything.
 
 use env::{Env, IoFailure};
-use record::{Checked, Header, LeaderEpoch, Offset, Payload};
-use segment::{AppendError, Stamp};
+use record::{Checked, EndTransaction, Header, LeaderEpoch, Offset, Payload, Producer};
+use segment::{AppendError, Appended, Stamp};
 
 use crate::partition::{Partition, Trouble};
-use crate::producers::{AppendedBatch, SequenceRefusal, Sequencing};
+use crate::producers::{AppendedBatch, MarkerEpochs, MarkerRefusal, SequenceRefusal, Sequencing};
 use crate::role::Role;
 use crate::snapshot;
 
@@ -31,9 +31,6 @@ pub enum AppendRefusal {
     /// The producer's epoch or sequence does not fit.
     #[error(transparent)]
     Sequence(#[from] SequenceRefusal),
-    /// A transactional batch outside a transaction that a coordinator opened here.
-    #[error("no transaction is open for this producer")]
-    NoTransaction,
     /// Larger than a segment may be.
     #[error("batch of {len_bytes} bytes is larger than a segment")]
     LargerThanSegment {
@@ -59,10 +56,24 @@ pub enum AppendRefusal {
     Corrupt,
 }
 
+/// A marker was not appended; the log is unchanged.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MarkerError {
+    /// An older producer or coordinator sent it.
+    #[error(transparent)]
+    Fenced(#[from] MarkerRefusal),
+    /// As any batch: not the leader, no memory, storage.
+    #[error(transparent)]
+    Append(#[from] AppendRefusal),
+}
+
 impl<E: Env> Partition<E> {
     /// Appends one checked batch as the leader: assigns its offsets and stamps the leader epoch.
     /// `batch` is what the client sent; a rebuilt payload in `checked` takes its place. Not
     /// async: batches are in the log in the order of these calls. `now_ms` is the wall clock.
+    ///
+    /// A transactional batch opens a transaction of its producer if none is open. That the
+    /// transaction's coordinator knows of it is the caller's to see to.
     pub fn append_as_leader(
         &self,
         batch: &[u8],
@@ -74,20 +85,43 @@ impl<E: Env> Partition<E> {
             Payload::Rebuilt(rebuilt) => rebuilt,
         };
         let header = &checked.header;
-        let epoch = self.may_append(header)?;
+        let epoch = self.may_append()?;
         if let Some(placed) = self.duplicate(header)? {
             return Ok(placed);
         }
         let base = self.inner.state.borrow().progress.end();
         let stamp = Stamp { base, epoch };
         let appended = self.inner.log.append(bytes, stamp, now_ms).map_err(refusal)?;
-        self.remember(header, base, appended.rolled);
+        self.remember(header, None, appended);
         Ok(Placed {
             base,
             next: base.plus(i64::from(header.last_offset_delta) + 1),
             timestamp_ms: checked.max_timestamp_ms,
             duplicate: false,
         })
+    }
+
+    /// Appends, as the leader, the marker that ends the transaction of `producer`, whose base sequence
+    /// does not count. If none is open the marker is appended all the same, and changes only what
+    /// fences later ones: as in Kafka, a coordinator may send it again. Not async, as
+    /// [`append_as_leader`](Partition::append_as_leader).
+    pub fn append_marker(
+        &self,
+        producer: Producer,
+        marker: EndTransaction,
+        epochs: MarkerEpochs,
+        now_ms: i64,
+    ) -> Result<Placed, MarkerError> {
+        let batch = marker.build(producer, now_ms);
+        let header = Header::read(&batch).expect("it was just built");
+        let epoch = self.may_append()?;
+        let of = (header.producer_id, header.producer_epoch);
+        self.inner.state.borrow().producers.check_marker(of, marker, epochs)?;
+        let base = self.inner.state.borrow().progress.end();
+        let stamp = Stamp { base, epoch };
+        let appended = self.inner.log.append(&batch, stamp, now_ms).map_err(refusal)?;
+        self.remember(&header, Some(marker), appended);
+        Ok(Placed { base, next: base.plus(1), timestamp_ms: now_ms, duplicate: false })
     }
 
     /// Appends whole batches as their leader sent them, offsets and epochs as they are. Stops at
@@ -125,7 +159,8 @@ impl<E: Env> Partition<E> {
             let mut state = self.inner.state.borrow_mut();
             state.epochs_due |= state.epochs.assign(epoch, header.base_offset);
         }
-        self.remember(header, header.base_offset, appended.rolled);
+        let marker = EndTransaction::read(bytes).ok().flatten();
+        self.remember(header, marker, appended);
         Ok(())
     }
 
@@ -136,7 +171,7 @@ impl<E: Env> Partition<E> {
         }
     }
 
-    fn may_append(&self, header: &Header) -> Result<LeaderEpoch, AppendRefusal> {
+    fn may_append(&self) -> Result<LeaderEpoch, AppendRefusal> {
         let state = self.inner.state.borrow();
         if state.closing {
             return Err(AppendRefusal::NotLeader);
@@ -146,9 +181,6 @@ impl<E: Env> Partition<E> {
         };
         if let Some(Trouble::Full(failure) | Trouble::Fenced(failure)) = &state.trouble {
             return Err(AppendRefusal::Storage(failure.clone()));
-        }
-        if header.attributes.is_transactional() {
-            return Err(AppendRefusal::NoTransaction);
         }
         Ok(leadership.epoch)
     }
@@ -173,14 +205,15 @@ impl<E: Env> Partition<E> {
         }
     }
 
-    fn remember(&self, header: &Header, base: Offset, rolled: bool) {
+    fn remember(&self, header: &Header, marker: Option<EndTransaction>, appended: Appended) {
+        let Appended { base, rolled, segment_base, .. } = appended;
         let mut state = self.inner.state.borrow_mut();
         if rolled {
             // As it was before this batch: the state that a recovery from this segment needs.
-            state.snapshot_due = Some((base, snapshot::encode(&state.producers)));
+            state.snapshot_due = Some((segment_base, snapshot::encode(&state.producers)));
         }
-        if 0 <= header.producer_id && !header.attributes.is_control() {
-            state.producers.appended(header, base);
+        if let Some(aborted) = state.producers.saw(header, base, marker) {
+            self.inner.log.note_aborted(aborted);
         }
         state.unflushed_records += u64::from(header.records.unsigned_abs());
         if state.unflushed_since.is_none() {

@@ -120,6 +120,25 @@ impl<E: Env> Partition<E> {
         self.prune_snapshots().await
     }
 
+    /// Removes the snapshots above `end`, durably, and forgets what is to become one: the log is about
+    /// to be cut there.
+    pub(crate) async fn drop_snapshots_above(&self, end: Offset) -> Result<(), IoFailure> {
+        let offsets = snapshots(&self.inner.env, &self.inner.dir).await?;
+        {
+            let mut state = self.inner.state.borrow_mut();
+            state.snapshot_due = state.snapshot_due.take().filter(|(at, _)| *at <= end);
+            state.last_snapshot = state.last_snapshot.filter(|at| *at <= end);
+        }
+        let gone: Vec<Offset> = offsets.into_iter().filter(|at| end < *at).collect();
+        for at in &gone {
+            self.inner.env.disk().remove_file(&snapshot_path(&self.inner.dir, *at)).await?;
+        }
+        if !gone.is_empty() {
+            self.inner.env.disk().sync_dir(&self.inner.dir).await?;
+        }
+        Ok(())
+    }
+
     /// Keeps the snapshots at segment bases, and the newest; the others only cost recovery time.
     async fn prune_snapshots(&self) -> Result<(), IoFailure> {
         let mut offsets = snapshots(&self.inner.env, &self.inner.dir).await?;

@@ -5,6 +5,7 @@ use journal::{Item, JournalError};
 use record::Offset;
 use segment::{LogOptions, ReadError, WriteError};
 
+use crate::open::Recovered;
 use crate::partition::{Partition, Trouble};
 use crate::retention::{self, Extent, Retain, Retention};
 use crate::{Committer, partition::FetchError};
@@ -93,20 +94,22 @@ impl<E: Env> Partition<E> {
         Ok(true)
     }
 
-    /// Cuts everything at and after `to` (a follower whose leader wrote otherwise). Durable when
-    /// it returns.
+    /// Cuts the batch that holds `to` and everything after it (a follower whose leader wrote
+    /// otherwise). Durable when it returns.
     pub async fn truncate(&self, to: Offset, committer: &Committer<E>) -> Result<(), RetainError> {
-        // The files first: replay never cuts them, it only voids what the journal held.
-        self.inner.log.truncate(to, Group::System).await?;
-        committer.note_truncation(self, to).await?;
+        // Before the files: a snapshot must not outlive what it speaks of.
+        self.drop_snapshots_above(to).await?;
+        // Before the journal: replay never cuts files, it only voids what the journal held.
+        let end = self.inner.log.truncate(to, Group::System).await?;
+        committer.note_truncation(self, end).await?;
         {
             let mut state = self.inner.state.borrow_mut();
-            state.progress.truncated(to);
-            state.epochs.truncate_end(to);
+            state.progress.truncated(end);
+            state.epochs.truncate_end(end);
             state.epochs_due = true;
-            state.producers.truncate_end(to);
-            state.high_watermark = state.high_watermark.min(to);
+            state.high_watermark = state.high_watermark.min(end);
         }
+        self.rebuild_state(end, &mut Recovered::default()).await?;
         self.inner.moved.notify();
         Ok(())
     }
@@ -131,6 +134,7 @@ impl<E: Env> Partition<E> {
                 self.inner.moved.after(seen).await;
             }
         }
+        self.complete_aborted(group).await?;
         self.write_segment(group).await?;
         self.flush_segment(group).await?;
         // What was appended is acknowledged by now; only then is the role given up.
@@ -150,6 +154,8 @@ impl<E: Env> Partition<E> {
             state.epochs.truncate_start(start);
             state.epochs_due = true;
             state.high_watermark = state.high_watermark.max(start);
+            let high_watermark = state.high_watermark;
+            state.producers.committed(high_watermark);
         }
         self.inner.moved.notify();
     }
@@ -164,9 +170,12 @@ pub enum RetainError {
     /// A file could not be cut or removed.
     #[error(transparent)]
     Write(#[from] WriteError),
-    /// The log could not be read to find the place.
+    /// The log could not be read to find the place, or what its producers did before it.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// A file beside the log.
+    #[error(transparent)]
+    Io(#[from] IoFailure),
 }
 
 impl<E: Env> Committer<E> {

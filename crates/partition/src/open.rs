@@ -7,8 +7,8 @@ use std::rc::Rc;
 use env::sync::Signal;
 use env::{Disk, Env, Group, IoFailure};
 use journal::{Replay, ReplayError};
-use record::{LeaderEpoch, Offset, TopicPartition};
-use segment::{Corrupt, Damage, Known, Log, LogOptions, OpenError, ReadError};
+use record::{Offset, TopicPartition};
+use segment::{Damage, Known, Log, LogOptions, OpenError, ReadError};
 
 use crate::append::AppendRefusal;
 use crate::beside;
@@ -17,9 +17,6 @@ use crate::partition::{AckRule, Inner, Partition, State};
 use crate::producers::Producers;
 use crate::progress::Progress;
 use crate::role::Role;
-
-/// How much of the end of a log is read again for batches that a snapshot does not name.
-const RECALLED_BYTES: u64 = 1 << 20;
 
 /// What a partition is opened with.
 #[derive(Clone, Debug)]
@@ -121,7 +118,10 @@ impl<E: Env> Partition<E> {
             if existing { beside::read_epochs(env, dir).await? } else { Epochs::default() };
         let partition = Partition::around(env, id, dir, log, epochs, &options);
         if existing {
-            partition.rebuild_state(&mut recovered).await?;
+            // What was not known to be flushed is read again.
+            let limit =
+                if options.known.clean { Offset::MAX } else { options.known.recovery_point };
+            partition.rebuild_state(limit, &mut recovered).await?;
         }
         if let Some(replay) = replay {
             recovered.replayed_batches = partition.replay(replay, group).await?;
@@ -171,93 +171,6 @@ impl<E: Env> Partition<E> {
                 queued: Cell::new(false),
             }),
         }
-    }
-
-    /// Producers and epochs from the newest snapshot and the batches after it. What damaged
-    /// batches would have said stays unknown; those behind them are read.
-    async fn rebuild_state(&self, recovered: &mut Recovered) -> Result<(), PartitionOpenError> {
-        let end = self.inner.log.ends().end;
-        let snapshot = beside::read_snapshot(&self.inner.env, &self.inner.dir, end).await?;
-        let start = self.inner.log.ends().start;
-        let (from, producers) = match snapshot {
-            // That of a segment that is gone lies below the first one that is left.
-            Some((at, producers)) => {
-                let from = at.max(start);
-                (from, self.recall(producers, from).await?)
-            }
-            None => (start, Producers::default()),
-        };
-        {
-            let mut state = self.inner.state.borrow_mut();
-            state.producers = producers;
-            state.epochs.truncate_end(end);
-            state.last_snapshot = Some(from);
-        }
-        let state = &self.inner.state;
-        let remember = |segment::Seen { header, .. }: &segment::Seen| {
-            let mut state = state.borrow_mut();
-            if let Some(epoch) = LeaderEpoch::new(header.leader_epoch)
-                && state.epochs.latest().is_none_or(|latest| latest < epoch)
-            {
-                state.epochs.assign(epoch, header.base_offset);
-                state.epochs_due = true;
-            }
-            if 0 <= header.producer_id && !header.is_control() {
-                state.producers.appended(header, header.base_offset);
-            }
-        };
-        let mut from = from;
-        while let Err(error) = self.inner.log.scan(from, Group::Recovery, remember).await {
-            let ReadError::Corrupt(corrupt) = &error else { return Err(error.into()) };
-            let behind = self.behind(corrupt).filter(|behind| from < *behind);
-            let Some(behind) = behind else { return Err(error.into()) };
-            if recovered.damage.iter().all(|known| known.at != *corrupt) {
-                let (path, at) = (corrupt.path.clone(), corrupt.clone());
-                recovered.damage.push(Damage { path, at, until: behind });
-            }
-            from = behind;
-        }
-        Ok(())
-    }
-
-    /// `producers` of a snapshot at `at` with the batches before their last ones, as far as these
-    /// lie near the end of the log: a client may send again what it had in flight.
-    async fn recall(
-        &self,
-        mut producers: Producers,
-        at: Offset,
-    ) -> Result<Producers, PartitionOpenError> {
-        if producers.is_empty() {
-            return Ok(producers);
-        }
-        let from = self.inner.log.offset_near_end(RECALLED_BYTES, Group::Recovery).await?;
-        let mut seen = Producers::default();
-        let see = |segment::Seen { header, .. }: &segment::Seen| {
-            if header.base_offset < at && 0 <= header.producer_id && !header.is_control() {
-                seen.appended(header, header.base_offset);
-            }
-        };
-        if from < at {
-            match self.inner.log.scan(from, Group::Recovery, see).await {
-                // Those before and behind the damage need not follow each other.
-                Err(ReadError::Corrupt(_)) => return Ok(producers),
-                done => done?,
-            }
-        }
-        producers.recall(seen);
-        Ok(producers)
-    }
-
-    /// Where a scan goes on that met damage: where its quarantine ends, or at the next segment.
-    fn behind(&self, corrupt: &Corrupt) -> Option<Offset> {
-        let log = &self.inner.log;
-        let named = log.damage().into_iter().find(|damage| damage.at == *corrupt);
-        named.map(|damage| damage.until).or_else(|| {
-            let mut segments = log.segments().into_iter();
-            let holder =
-                segments.find(|one| one.base <= corrupt.offset && corrupt.offset < one.next);
-            holder.map(|segment| segment.next)
-        })
     }
 
     /// Appends again what the journal has beyond the segments, in the journal's order.
@@ -312,5 +225,7 @@ impl<E: Env> Partition<E> {
         state.progress = Progress::recovered(ends.durable, ends.written, end);
         state.log_start = state.log_start.min(end).max(ends.start);
         state.high_watermark = high_watermark.min(end).max(state.log_start);
+        let high_watermark = state.high_watermark;
+        state.producers.committed(high_watermark);
     }
 }

@@ -65,6 +65,12 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Below it every transaction is decided, and that is committed.
+    fn last_stable(&self) -> Offset {
+        let undecided = self.producers.transactions().last_stable(self.high_watermark);
+        undecided.max(self.log_start)
+    }
+
     /// Everything appended so far was flushed.
     pub(crate) fn flushed(&mut self) {
         self.unflushed_records = 0;
@@ -185,7 +191,7 @@ impl<E: Env> Partition<E> {
         let state = self.inner.state.borrow();
         Bounds {
             log_start: state.log_start,
-            last_stable: state.high_watermark,
+            last_stable: state.last_stable(),
             high_watermark: state.high_watermark,
             log_end: state.progress.end(),
         }
@@ -259,6 +265,8 @@ impl<E: Env> Partition<E> {
             let mut state = self.inner.state.borrow_mut();
             let end = state.progress.end();
             state.high_watermark = leader.min(end).max(state.log_start);
+            let high_watermark = state.high_watermark;
+            state.producers.committed(high_watermark);
         }
         self.inner.moved.notify();
     }
@@ -343,6 +351,8 @@ impl<E: Env> Partition<E> {
             if let Role::Leader(leadership) = &state.role {
                 state.high_watermark = leadership.high_watermark(own, |_| None, now);
             }
+            let high_watermark = state.high_watermark;
+            state.producers.committed(high_watermark);
         }
         self.inner.moved.notify();
     }

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use env::sync::{all, race};
 use env::{Group, ShardId};
 use metadata::Image;
-use record::{LeaderEpoch, TopicId, TopicPartition};
+use record::{LeaderEpoch, Offset, TopicId, TopicPartition};
 use wire::ErrorCode;
 use wire::fetch_rope::{FetchAnswer, FetchedPartition, FetchedTopic};
-use wire::messages::fetch_response::EpochEndOffset;
+use wire::messages::fetch_response::{AbortedTransaction, EpochEndOffset};
 use wire::messages::{FetchRequestData, KafkaUuid, string, uuid};
 
 use crate::fetch_session::{Asked, Plan, SessionPlace, SessionRefusal, Told, Wanted};
@@ -73,6 +73,7 @@ impl<E: World> Shard<E> {
             for one in fetched.iter_mut().filter(|one| hold_zstd(&one.records)) {
                 one.code = ErrorCode::UnsupportedCompressionType;
                 one.records.clear();
+                one.aborted.clear();
             }
         }
         self.fetch_answer(work, fetched)
@@ -330,6 +331,7 @@ fn within_budget(call: &FetchCall, fetched: Vec<Fetched>) -> Vec<Fetched> {
         let most = left.min(usize::try_from(wanted.max_bytes.max(0)).unwrap_or(0));
         if most < bytes && any {
             one.records.clear();
+            one.aborted.clear();
         } else {
             left = left.saturating_sub(bytes);
             any |= 0 < bytes;
@@ -351,7 +353,13 @@ fn answered(one: Fetched, committed_only: bool) -> FetchedPartition {
         end_offset: end.raw(),
         ..EpochEndOffset::default()
     });
-    partition.aborted_transactions = committed_only.then(Vec::new);
+    let aborted = |(producer_id, first): (i64, Offset)| AbortedTransaction {
+        producer_id,
+        first_offset: first.raw(),
+        ..AbortedTransaction::default()
+    };
+    partition.aborted_transactions =
+        committed_only.then(|| one.aborted.into_iter().map(aborted).collect());
     partition.records = one.records;
     partition
 }
@@ -359,7 +367,14 @@ fn answered(one: Fetched, committed_only: bool) -> FetchedPartition {
 /// A partition that does not exist, as if it had been read.
 fn unresolved(partition: i32, code: ErrorCode) -> Fetched {
     let partition = TopicPartition { topic: TopicId::ZERO, partition };
-    Fetched { partition, code, bounds: None, diverging: None, records: Vec::new() }
+    Fetched {
+        partition,
+        code,
+        bounds: None,
+        diverging: None,
+        records: Vec::new(),
+        aborted: Vec::new(),
+    }
 }
 
 fn resolve(image: &Image, asked: &Asked) -> Result<names::Found, ErrorCode> {

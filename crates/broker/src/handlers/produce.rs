@@ -143,6 +143,10 @@ impl<E: World> Shard<E> {
             // Retriable: by then memory is free again.
             .map_err(|_| Outcome::Failed(failure(ErrorCode::RequestTimedOut)))?
             .map_err(|refusal| Outcome::Refused(Box::new(refusal)))?;
+        // There is no transaction coordinator yet, which would know of the transaction.
+        if checked.header.is_transactional() {
+            return Err(Outcome::Failed(failure(ErrorCode::InvalidTxnState)));
+        }
         let partition = TopicPartition { topic: found.id, partition: data.index };
         Ok((ProducePart { slot, partition, batch, checked }, charge))
     }

@@ -123,6 +123,7 @@ impl<E: Env> Partition<E> {
             let mark = mark();
             self.inner.state.borrow_mut().marked_dirty = false;
             let snapshot = self.snapshot_now();
+            self.complete_aborted(group).await?;
             self.write_segment(group).await?;
             self.flush_segment(group).await?;
             if let Err(failure) = self.save_beside(snapshot, group).await {

@@ -104,15 +104,100 @@ fn the_number_of_producers_is_bounded() {
     assert_eq!(producers.iter().next().unwrap().0, 1, "the most silent one went");
 }
 
+fn transactional(id: i64, epoch: i16, first: i32) -> Header {
+    let mut builder = record::Builder::new(record::Codec::None);
+    builder.producer(id, epoch, first).transactional();
+    builder.record(1_000, None, Some(b"v"), &[]);
+    Header::read(&builder.build()).unwrap()
+}
+
+/// The marker of producer 1.
+fn marker(epoch: i16, commit: bool, coordinator_epoch: i32) -> (Header, EndTransaction) {
+    let marker = EndTransaction { commit, coordinator_epoch };
+    let producer = record::Producer {
+        id: record::ProducerId::new(1),
+        epoch: record::ProducerEpoch::new(epoch),
+        base_sequence: -1,
+    };
+    (Header::read(&marker.build(producer, 2_000)).unwrap(), marker)
+}
+
 #[test]
-fn truncation_forgets_the_cut_batches() {
+fn a_marker_ends_the_transaction_and_one_more_changes_nothing() {
     let mut producers = Producers::default();
-    append(&mut producers, &batch(1, 0, 0, 2), 0);
-    append(&mut producers, &batch(1, 0, 2, 2), 2);
-    producers.truncate_end(at(3));
-    append(&mut producers, &batch(1, 0, 2, 2), 2);
-    producers.truncate_end(at(0));
-    assert!(producers.is_empty());
+    append(&mut producers, &transactional(1, 0, 0), 5);
+    append(&mut producers, &transactional(1, 0, 1), 6);
+    append(&mut producers, &transactional(2, 0, 0), 7);
+    assert_eq!(producers.transactions().first_open(), Some((at(5), 1)));
+    let (header, abort) = marker(0, false, 3);
+    let aborted = producers.ended(&header, at(8), abort).unwrap().aborted.unwrap();
+    let want = AbortedTransaction {
+        producer_id: 1,
+        first_offset: at(5),
+        last_offset: at(8),
+        last_stable: at(7),
+    };
+    assert_eq!(aborted, want);
+    assert_eq!(producers.ended(&header, at(9), abort), None);
+    append(&mut producers, &transactional(1, 0, 2), 10);
+    let (header, commit) = marker(0, true, 3);
+    assert_eq!(producers.ended(&header, at(11), commit), Some(Ended { aborted: None }));
+    assert_eq!(producers.transactions().open(), 1, "that of the other producer");
+}
+
+#[test]
+fn markers_are_fenced_by_producer_and_coordinator() {
+    let mut producers = Producers::default();
+    append(&mut producers, &transactional(1, 4, 0), 0);
+    let (_, commit) = marker(4, true, 7);
+    let check = |producers: &Producers, epoch, marker, epochs| {
+        producers.check_marker((1, epoch), marker, epochs)
+    };
+    let old = MarkerRefusal::OldEpoch { sent: 3, known: 4 };
+    assert_eq!(check(&producers, 3, commit, MarkerEpochs::Same), Err(old));
+    assert_eq!(check(&producers, 4, commit, MarkerEpochs::Same), Ok(()));
+    let late = MarkerRefusal::OldEpoch { sent: 4, known: 4 };
+    assert_eq!(check(&producers, 4, commit, MarkerEpochs::Bumped), Err(late));
+    assert_eq!(check(&producers, 5, commit, MarkerEpochs::Bumped), Ok(()));
+    let (header, commit) = marker(5, true, 7);
+    producers.ended(&header, at(1), commit);
+    let fenced = MarkerRefusal::OldCoordinator { sent: 6, known: 7 };
+    let (_, older) = marker(5, true, 6);
+    assert_eq!(check(&producers, 5, older, MarkerEpochs::Same), Err(fenced));
+    let refused = producers.check(&transactional(1, 4, 1));
+    assert_eq!(
+        refused,
+        Err(SequenceRefusal::OldEpoch { sent: 4, known: 5 }),
+        "fenced by the marker"
+    );
+    let refused = producers.check(&transactional(1, 5, 1));
+    assert_eq!(refused, Err(SequenceRefusal::OutOfOrder { sent: 1, last: -1 }), "begins anew");
+    append(&mut producers, &transactional(1, 5, 0), 2);
+}
+
+#[test]
+fn a_plain_batch_inside_a_transaction_is_refused() {
+    let mut producers = Producers::default();
+    append(&mut producers, &transactional(1, 0, 0), 5);
+    let refused = producers.check(&batch(1, 0, 1, 1));
+    assert_eq!(refused, Err(SequenceRefusal::TransactionOpen { since: at(5) }));
+    assert!(matches!(producers.check(&transactional(1, 0, 0)), Ok(Sequencing::Duplicate(_))));
+}
+
+#[test]
+fn the_number_of_open_transactions_is_bounded() {
+    let mut producers = Producers::default();
+    let mut header = transactional(0, 0, 0);
+    for id in 0..i64::try_from(OPEN_MAX).unwrap() {
+        header.producer_id = id;
+        append(&mut producers, &header, id);
+    }
+    header.producer_id = -7;
+    let full = SequenceRefusal::TooManyTransactions { open: OPEN_MAX };
+    assert_eq!(producers.check(&header), Err(full));
+    let (ends, commit) = marker(0, true, 0);
+    producers.ended(&ends, at(i64::MAX - 1), commit);
+    assert_eq!(producers.check(&header), Ok(Sequencing::Append));
 }
 
 #[test]
