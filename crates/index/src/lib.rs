@@ -4,6 +4,7 @@
 mod aborted_index;
 mod building;
 mod error;
+pub mod keys;
 mod offset_index;
 mod search;
 mod time_index;
