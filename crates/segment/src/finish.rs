@@ -28,6 +28,7 @@ impl<E: Env> Log<E> {
     pub async fn close(&self, group: Group) -> Result<(), WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
+            let _structure_turn = log.inner.structure_gate.enter().await;
             let _turn = log.inner.gate.enter().await;
             log.write_held(group).await?;
             let active = log.inner.state.borrow().active_base();

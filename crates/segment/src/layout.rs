@@ -6,7 +6,7 @@ use record::Offset;
 
 /// A file of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// The batches.
     Log,
     /// From offset to position.
@@ -17,13 +17,15 @@ pub(crate) enum Kind {
     TxnIndex,
     /// Producer state at the base offset. Written by the partition, removed with the segment.
     Snapshot,
+    /// The latest record of each key: our own, written by compaction.
+    Keys,
 }
 
 impl Kind {
     /// Every kind; the batches come last, so that a segment whose removal is interrupted still
     /// has them and is found again.
-    pub(crate) const ALL: [Kind; 5] =
-        [Kind::Index, Kind::TimeIndex, Kind::TxnIndex, Kind::Snapshot, Kind::Log];
+    pub(crate) const ALL: [Kind; 6] =
+        [Kind::Index, Kind::TimeIndex, Kind::TxnIndex, Kind::Snapshot, Kind::Keys, Kind::Log];
 
     const fn suffix(self) -> &'static str {
         match self {
@@ -32,6 +34,7 @@ impl Kind {
             Kind::TimeIndex => ".timeindex",
             Kind::TxnIndex => ".txnindex",
             Kind::Snapshot => ".snapshot",
+            Kind::Keys => ".evenkeel-keys",
         }
     }
 }
@@ -79,8 +82,13 @@ impl Name {
     }
 }
 
-/// The path of a live file of the segment that begins at `base`.
-pub(crate) fn path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
+/// Ends the name of a file that is being written to replace segments, before it is complete. Neither
+/// Kafka nor the opening of a log touches one: a compaction that was interrupted goes on with it.
+const PART: &str = ".evenkeel-part";
+
+/// The path of a live file of the segment that begins at `base`, relative to what `dir` is.
+#[must_use]
+pub fn path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
     dir.join(format!("{:020}{}", base.raw(), kind.suffix()))
 }
 
@@ -89,6 +97,35 @@ pub const DELETE: &str = "-delete";
 
 /// Ends the name of a log's directory that belongs to no topic.
 pub const STRAY: &str = "-stray";
+
+/// The path of a file that is being written for the segment that will begin at `base`.
+#[must_use]
+pub fn part_path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
+    with_suffix(&path(dir, base, kind), PART)
+}
+
+/// Whether a file of this name is being written to replace segments.
+#[must_use]
+pub fn is_part(name: &str) -> bool {
+    name.strip_suffix(PART)
+        .is_some_and(|live| Name::parse(live).is_some_and(|name| name.stage == Stage::Live))
+}
+
+/// The path of a file that replaces segments, once it is whole.
+pub(crate) fn cleaned_path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
+    with_suffix(&path(dir, base, kind), CLEANED)
+}
+
+/// The path of a file that is about to replace one.
+pub(crate) fn swap_path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
+    with_suffix(&path(dir, base, kind), SWAP)
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
 
 /// The path under which a live file waits to be removed.
 pub(crate) fn deleted_path(dir: &Path, base: Offset, kind: Kind) -> PathBuf {
@@ -139,6 +176,9 @@ mod tests {
         assert_eq!(staged(".cleaned"), Some(Stage::Cleaned));
         assert_eq!(staged(".swap"), Some(Stage::Swap));
         assert_eq!(staged(".other"), None);
+        let part = part_path(Path::new(""), Offset::ZERO, Kind::Keys);
+        assert!(is_part(part.to_str().unwrap()) && Name::parse(part.to_str().unwrap()).is_none());
+        assert!(!is_part("00000000000000000000.log.swap.evenkeel-part") && !is_part("x.log"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod aborted;
+mod ahead;
 mod cursors;
 mod error;
 mod finish;
@@ -17,6 +17,7 @@ mod options;
 mod read;
 mod reader;
 mod recover;
+mod replace;
 mod roll;
 mod scan;
 mod segment;
@@ -29,9 +30,13 @@ mod write;
 pub use index::{AbortedIndex, AbortedTransaction};
 
 pub use error::{AbortedError, AppendError, Corrupt, Flaw, OpenError, ReadError, WriteError};
-pub use layout::{DELETE, STRAY, is_doomed_dir, set_aside_dir};
+pub use layout::{
+    DELETE, Kind as SegmentFile, STRAY, is_doomed_dir, is_part, part_path, path as segment_path,
+    set_aside_dir,
+};
 pub use log::Log;
 pub use options::LogOptions;
+pub use replace::{ReplaceError, Replacement, Structure};
 pub use truncate::remove_dir;
 pub use views::{
     Appended, Cut, Damage, Ends, Found, Known, KnownTail, Opened, Read, Seen, SegmentView, Stamp,

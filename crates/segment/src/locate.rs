@@ -15,11 +15,12 @@ use crate::walk::Bounds;
 
 impl<E: Env> Log<E> {
     /// An open handle of a segment that exists in the files. A few handles of sealed segments stay
-    /// open.
+    /// open. If segments were removed or replaced meanwhile it may be that of another file.
     pub(crate) async fn log_file(&self, base: Offset) -> Result<FileOf<E>, IoFailure> {
-        let known = {
+        let (known, removals) = {
             let state = self.inner.state.borrow();
-            state.segments.get(&base).and_then(|segment| segment.log_file.handle.clone())
+            let segment = state.segments.get(&base);
+            (segment.and_then(|segment| segment.log_file.handle.clone()), state.removals)
         };
         if let Some(file) = known {
             return Ok(file);
@@ -27,6 +28,9 @@ impl<E: Env> Log<E> {
         let path = layout::path(&self.inner.dir, base, Kind::Log);
         let file = self.inner.env.disk().open(&path, OpenMode::existing().direct()).await?;
         let mut state = self.inner.state.borrow_mut();
+        if removals != state.removals {
+            return Ok(file);
+        }
         state.close_sealed_files(SEALED_FILES_MAX);
         if let Some(segment) = state.segments.get_mut(&base) {
             segment.log_file.handle = Some(file.clone());
@@ -130,6 +134,7 @@ impl<E: Env> Log<E> {
     async fn rebuild(&self, base: Offset, group: Group) -> Result<(), ReadError> {
         let log = self.clone();
         self.to_its_end(group, async move {
+            let _structure_turn = log.inner.structure_gate.enter().await;
             let _turn = log.inner.gate.enter().await;
             let useless = {
                 let state = log.inner.state.borrow();
@@ -199,7 +204,8 @@ impl<F> State<F> {
     fn close_sealed_files(&mut self, keep: usize) {
         let mut open = 0;
         for segment in self.segments.values_mut().rev().skip(1) {
-            let idle = segment.written == segment.len && !segment.is_unflushed();
+            let settled = segment.written == segment.len && !segment.is_unflushed();
+            let idle = settled && !segment.log_file.pinned;
             if segment.log_file.handle.is_some() && idle {
                 open += 1;
                 if keep < open {

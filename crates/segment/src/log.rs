@@ -35,7 +35,10 @@ pub struct Log<E: Env> {
 pub(crate) struct Inner<E: Env> {
     pub(crate) env: E,
     pub(crate) dir: PathBuf,
-    /// Held by whatever changes files, but for flushes.
+    /// Held by whatever replaces or removes segments. Taken before `gate`, which a replacement does
+    /// not need: writes go on during it.
+    pub(crate) structure_gate: Gate,
+    /// Held by whatever changes files, but for flushes and replacements.
     pub(crate) gate: Gate,
     /// Held by flushes, and by what must not happen during one. Taken after `gate`.
     pub(crate) flush_gate: Gate,
@@ -62,6 +65,8 @@ pub(crate) struct State<F> {
     pub(crate) dir_flushed: u64,
     /// How often records or segments went away: what a read found meanwhile proves nothing.
     pub(crate) removals: u64,
+    /// How often the end was cut: segments of the same names may hold something else.
+    pub(crate) truncations: u64,
     pub(crate) cursors: Cursors,
     pub(crate) aheads: Aheads,
     pub(crate) damage: Vec<Damage>,
@@ -81,6 +86,7 @@ impl<F> State<F> {
             dir_changes: 0,
             dir_flushed: 0,
             removals: 0,
+            truncations: 0,
             cursors: Cursors::default(),
             aheads: Aheads::default(),
             damage: Vec::new(),
@@ -189,6 +195,7 @@ impl<E: Env> Log<E> {
             inner: Rc::new(Inner {
                 env: env.clone(),
                 dir: dir.to_path_buf(),
+                structure_gate: Gate::default(),
                 gate: Gate::default(),
                 flush_gate: Gate::default(),
                 ahead_moved: Signal::new(),

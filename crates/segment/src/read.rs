@@ -7,9 +7,10 @@ use env::{Env, Group};
 use record::Offset;
 
 use crate::cursors::Cursor;
+use crate::image::Image;
 use crate::layout::{self, Kind};
 use crate::limits::{HEADERS_PER_TURN, MARK_BYTES, PIECE_BYTES};
-use crate::log::{Log, State};
+use crate::log::{FileOf, Log, State};
 use crate::reader::FileReader;
 use crate::segment::Segment;
 use crate::tail::Mark;
@@ -38,6 +39,15 @@ enum Walked {
     Bad(Flaw, u64, Offset),
 }
 
+/// Where a read of a file begins.
+struct Place<E: Env> {
+    target: Target,
+    walk: Walk,
+    file: FileOf<E>,
+    /// Somebody left off there.
+    goes_on: bool,
+}
+
 /// What a read of a segment's file needs to know of it.
 struct Target {
     base: Offset,
@@ -45,6 +55,8 @@ struct Target {
     next: Offset,
     bad: Vec<u64>,
     broken: Option<Corrupt>,
+    /// When this was known.
+    removals: u64,
 }
 
 impl<E: Env> Log<E> {
@@ -147,28 +159,21 @@ impl<E: Env> Log<E> {
 
     /// Reads from the file of the segment that holds the offset.
     async fn cold_part(&self, want: Want, group: Group) -> Result<Part, ReadError> {
-        let target = self.inner.state.borrow().target(want.from)?;
-        let Target { base, limit, .. } = target;
-        let cursor = self.inner.state.borrow().cursors.find(want.from, base);
-        let walk = match cursor {
-            Some(position) => Walk::new(want, position, base),
-            None => match self.position_before(base, want.from, group).await? {
-                0 => Walk::new(want, 0, base),
-                position => Walk::new(want, position, base).indexed(),
-            },
-        };
-        let file = self.log_file(base).await?;
+        let Place { target, walk, file, goes_on } = self.cold_place(want, group).await?;
+        let Target { base, limit, removals, .. } = target;
         let mut reader = FileReader::new(&self.inner.env, file, limit, group);
         // Room for the headers before the batch that is wanted.
         let wanted = want.max_bytes.saturating_add(2 * buf::PAGE);
         reader.piece_bytes = wanted.min(PIECE_BYTES);
-        if group == Group::ColdRead && cursor.is_some() {
-            reader.image = self.image_ahead(base, walk.position()).await;
+        if group == Group::ColdRead && goes_on {
+            let image = self.image_ahead(base, walk.position()).await;
+            // It may be that of a newer version of the segment.
+            reader.image = if removals == self.removals() { image } else { Image::default() };
         }
         let from_start = walk.position() == 0;
         match self.walk_file(&mut reader, &target, walk).await? {
             Walked::Part(part) => {
-                if group == Group::ColdRead && cursor.is_some() {
+                if group == Group::ColdRead && goes_on {
                     self.go_on_ahead(&part, limit);
                 }
                 return Ok(part);
@@ -177,7 +182,8 @@ impl<E: Env> Log<E> {
                 return Err(self.corrupt(base, at, offset, what));
             }
             // The place came from an index: only a walk from the beginning proves damage.
-            Walked::Bad(..) => self.distrust_index(base),
+            Walked::Bad(..) if removals == self.removals() => self.distrust_index(base),
+            Walked::Bad(..) => {}
         }
         let walk = Walk::new(want, 0, base);
         match self.walk_file(&mut reader, &target, walk).await? {
@@ -192,6 +198,27 @@ impl<E: Env> Log<E> {
         let cursor = self.inner.state.borrow().cursors.last();
         if let Some(cursor) = cursor.filter(|cursor| cursor.next == next) {
             self.read_ahead(cursor, part.read.bytes, limit);
+        }
+    }
+
+    /// Where to read, with a file that is the one of which that is known.
+    async fn cold_place(&self, want: Want, group: Group) -> Result<Place<E>, ReadError> {
+        loop {
+            let target = self.inner.state.borrow().target(want.from)?;
+            let base = target.base;
+            let cursor = self.inner.state.borrow().cursors.find(want.from, base);
+            let walk = match cursor {
+                Some(position) => Walk::new(want, position, base),
+                None => match self.position_before(base, want.from, group).await? {
+                    0 => Walk::new(want, 0, base),
+                    position => Walk::new(want, position, base).indexed(),
+                },
+            };
+            let file = self.log_file(base).await?;
+            // Otherwise position and file may be those of two versions of the segment.
+            if target.removals == self.removals() {
+                return Ok(Place { target, walk, file, goes_on: cursor.is_some() });
+            }
         }
     }
 
@@ -243,11 +270,13 @@ impl<E: Env> Log<E> {
             parts: reader.image.views(taken),
             next: Some(walk.next()),
         };
-        self.inner.state.borrow_mut().cursors.put(Cursor {
-            next: walk.next(),
-            base: target.base,
-            position: walk.position(),
-        });
+        if target.removals == self.removals() {
+            self.inner.state.borrow_mut().cursors.put(Cursor {
+                next: walk.next(),
+                base: target.base,
+                position: walk.position(),
+            });
+        }
         let go_on_at = (over && target.broken.is_none()).then_some(target.next);
         Ok(Walked::Part(Part { read, go_on_at }))
     }
@@ -362,6 +391,7 @@ impl<F> State<F> {
             next: segment.written_next,
             bad: segment.bad.clone(),
             broken: segment.broken.clone(),
+            removals: self.removals,
         })
     }
 }

@@ -137,15 +137,22 @@ impl<E: Env> Log<E> {
         group: Group,
         each: &mut impl FnMut(&Seen) -> ControlFlow<()>,
     ) -> Result<ControlFlow<(), Offset>, ReadError> {
-        let (base, limit, next, broken) = {
-            let state = self.inner.state.borrow();
-            let first = state.first_base();
-            let base = state.holder(from).ok_or(ReadError::OutOfRange { from, first })?;
-            let segment = &state.segments[&base];
-            (base, segment.written, segment.written_next, segment.broken.clone())
+        let (base, limit, next, broken, position, file) = loop {
+            let (base, limit, next, broken, removals) = {
+                let state = self.inner.state.borrow();
+                let first = state.first_base();
+                let base = state.holder(from).ok_or(ReadError::OutOfRange { from, first })?;
+                let segment = &state.segments[&base];
+                let (limit, next) = (segment.written, segment.written_next);
+                (base, limit, next, segment.broken.clone(), state.removals)
+            };
+            let position = self.position_before(base, from, group).await?;
+            let file = self.log_file(base).await?;
+            // Otherwise position and file may be those of two versions of the segment.
+            if removals == self.inner.state.borrow().removals {
+                break (base, limit, next, broken, position, file);
+            }
         };
-        let position = self.position_before(base, from, group).await?;
-        let file = self.log_file(base).await?;
         let mut reader = FileReader::new(&self.inner.env, file, limit, group);
         reader.piece_bytes = SCAN_BYTES;
         let mut headers = Headers::new(position, base);

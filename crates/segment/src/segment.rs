@@ -49,6 +49,8 @@ pub(crate) struct LogFile<F> {
     pub(crate) handle: Option<F>,
     /// Whether it has been created.
     pub(crate) exists: bool,
+    /// The handle must stay: the file does not have its name yet.
+    pub(crate) pinned: bool,
     /// Length of the file, or more.
     pub(crate) len: u64,
     /// It may hold bytes behind `written` that are not zeros.
@@ -126,6 +128,7 @@ impl<F> Segment<F> {
             log_file: LogFile {
                 handle: None,
                 exists: false,
+                pinned: false,
                 len: 0,
                 stale: false,
                 no_allocation: false,

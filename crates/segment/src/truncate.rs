@@ -33,6 +33,7 @@ impl<E: Env> Log<E> {
     pub async fn truncate(&self, to: Offset, group: Group) -> Result<Offset, WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
+            let _structure_turn = log.inner.structure_gate.enter().await;
             let _turn = log.inner.gate.enter().await;
             let _flush_turn = log.inner.flush_gate.enter().await;
             log.truncate_held(to, group).await
@@ -54,6 +55,12 @@ impl<E: Env> Log<E> {
         // From the last to the first: whatever is left after a crash has no hole.
         for base in gone.into_iter().rev() {
             self.remove_segment(base).await.map_err(|failure| self.fence(failure))?;
+        }
+        if let Some(cut) = &cut {
+            // It speaks of batches that go.
+            let keys = layout::path(&self.inner.dir, cut.base, Kind::Keys);
+            let removed = remove_if_there(&self.inner.env, &keys).await;
+            removed.map_err(|failure| self.fence(failure))?;
         }
         self.inner.state.borrow_mut().dir_changes += 1;
         self.sync_dir_held().await?;
@@ -118,6 +125,7 @@ impl<E: Env> Log<E> {
     fn forget_from(&self, to: Offset, cut: Option<&CutPoint>) -> Vec<Offset> {
         let mut state = self.inner.state.borrow_mut();
         state.note_removal();
+        state.truncations += 1;
         let kept = cut.map(|cut| cut.base);
         let gone =
             state.segments.keys().copied().filter(|base| kept.is_none_or(|kept| kept < *base));
@@ -201,6 +209,7 @@ impl<E: Env> Log<E> {
     pub async fn advance_start(&self, to: Offset, group: Group) -> Result<(), WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
+            let _structure_turn = log.inner.structure_gate.enter().await;
             let _turn = log.inner.gate.enter().await;
             let _flush_turn = log.inner.flush_gate.enter().await;
             log.advance_start_held(to).await
@@ -260,7 +269,7 @@ impl<E: Env> Log<E> {
 
     /// Renames the files of segments, so that a crash cannot bring back some of them without the
     /// others, and removes them when the delay of the options has passed.
-    async fn remove_renamed(&self, gone: &[Offset]) -> Result<(), IoFailure> {
+    pub(crate) async fn remove_renamed(&self, gone: &[Offset]) -> Result<(), IoFailure> {
         let disk = self.inner.env.disk();
         let dir = &self.inner.dir;
         for base in gone {
@@ -294,6 +303,7 @@ impl<E: Env> Log<E> {
     pub async fn remove(self, group: Group) -> Result<(), WriteError> {
         let log = self.clone();
         self.to_its_end(group, async move {
+            let _structure_turn = log.inner.structure_gate.enter().await;
             let _turn = log.inner.gate.enter().await;
             let _flush_turn = log.inner.flush_gate.enter().await;
             let dir = log.inner.dir.clone();

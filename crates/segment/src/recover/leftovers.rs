@@ -20,6 +20,8 @@ pub(super) struct Sorted {
     pub(super) swaps: BTreeSet<Offset>,
     /// Other files of replacements.
     swap_files: Vec<String>,
+    /// To be removed, before `doomed`: as long as a `.cleaned` file is there they do not count.
+    doomed_swaps: Vec<String>,
     /// To be removed.
     doomed: Vec<String>,
     /// Index files in use.
@@ -39,7 +41,7 @@ pub(super) fn sort(names: &[String]) -> Sorted {
         match (stage, kind) {
             (Stage::Deleted | Stage::Cleaned, _) => sorted.doomed.push(text),
             (Stage::Swap, _) if first_cleaned.is_some_and(|first| first <= base) => {
-                sorted.doomed.push(text);
+                sorted.doomed_swaps.push(text);
             }
             (Stage::Swap, Kind::Log) => {
                 sorted.swaps.insert(base);
@@ -70,11 +72,17 @@ pub(super) async fn tidy<E: Env>(env: &E, dir: &Path, group: Group) -> Result<Ti
     let mut names = files_of(env, dir).await?;
     let mut sorted = sort(&names);
     let mut changed = !sorted.doomed.is_empty();
-    for name in &sorted.doomed {
-        remove_if_there(env, &dir.join(name)).await?;
-        env.yield_if_needed().await;
+    for doomed in [&sorted.doomed_swaps, &sorted.doomed] {
+        for name in doomed {
+            remove_if_there(env, &dir.join(name)).await?;
+            env.yield_if_needed().await;
+        }
+        if !doomed.is_empty() {
+            env.disk().sync_dir(dir).await?;
+        }
     }
-    if !sorted.swaps.is_empty() {
+    // An index alone is the rest of a replacement whose batches have their name already.
+    if !sorted.swaps.is_empty() || !sorted.swap_files.is_empty() {
         swap_in(env, dir, &mut sorted, group).await?;
         names = files_of(env, dir).await?;
         changed = true;
@@ -111,12 +119,12 @@ async fn swap_in<E: Env>(
 ) -> Result<(), OpenError> {
     let mut replaced_to = Offset::ZERO;
     for base in &sorted.swaps {
-        let path = swap_path(&layout::path(dir, *base, Kind::Log));
+        let path = layout::swap_path(dir, *base, Kind::Log);
         let file = env.disk().open(&path, OpenMode::existing().direct()).await?;
         let end = end_of_batches(env, file, *base, group).await;
         replaced_to = replaced_to.max(end.map_err(open_error)?);
     }
-    let first = *sorted.swaps.first().expect("there are swaps");
+    let first = sorted.swaps.first().copied().unwrap_or(Offset::MAX);
     let replaced: Vec<Offset> =
         sorted.segments.range(first..replaced_to.max(first)).copied().collect();
     for base in replaced {
@@ -135,17 +143,11 @@ async fn swap_in<E: Env>(
     }
     for base in &sorted.swaps {
         let to = layout::path(dir, *base, Kind::Log);
-        env.disk().rename(&swap_path(&to), &to).await?;
+        env.disk().rename(&layout::swap_path(dir, *base, Kind::Log), &to).await?;
         sorted.segments.insert(*base);
     }
     sorted.indexes.clear();
     Ok(())
-}
-
-fn swap_path(path: &Path) -> std::path::PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".swap");
-    name.into()
 }
 
 /// A failed read while a log is opened.
@@ -169,7 +171,8 @@ mod tests {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let sorted = sort(&names);
         let raw = |set: &BTreeSet<Offset>| set.iter().map(|base| base.raw()).collect();
-        (raw(&sorted.segments), raw(&sorted.swaps), sorted.doomed)
+        let doomed = [sorted.doomed_swaps, sorted.doomed].concat();
+        (raw(&sorted.segments), raw(&sorted.swaps), doomed)
     }
 
     #[test]
@@ -187,8 +190,8 @@ mod tests {
         assert_eq!(segments, [0]);
         assert_eq!(swaps, [10], "the other swap is as incomplete as the cleaned file");
         let gone = [
-            "00000000000000000005.log.deleted",
             "00000000000000000020.log.swap",
+            "00000000000000000005.log.deleted",
             "00000000000000000020.log.cleaned",
         ];
         assert_eq!(doomed, gone);
