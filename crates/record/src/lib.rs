@@ -13,6 +13,7 @@ pub mod layout;
 mod offset;
 mod records;
 mod refusal;
+mod rewrite;
 mod validate;
 mod varint;
 
@@ -27,4 +28,5 @@ pub use ids::{MalformedTopicId, ProducerEpoch, ProducerId, TopicId, TopicPartiti
 pub use offset::{LeaderEpoch, Offset};
 pub use records::{Flaw, Headers, MalformedRecord, PayloadError, Record, Records, payload};
 pub use refusal::{RecordError, RecordErrors, RecordFlaw, Refusal};
+pub use rewrite::{Rewrite, emptied, rewrite};
 pub use validate::{Checked, Compression, Payload, Rules, Timestamps, validate};

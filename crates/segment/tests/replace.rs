@@ -181,16 +181,16 @@ fn readers_see_the_one_or_the_other_and_never_wait() {
             let (log, model) = filled(&env).await;
             log.evict(usize::MAX);
             let over = Rc::new(Cell::new(0));
-            for reader in 0..6_u64 {
+            for reader in 0..6_usize {
                 let (log, env, model, over) =
                     (log.clone(), env.clone(), model.clone(), Rc::clone(&over));
                 env.clone().spawn(Group::Fetch, async move {
                     for round in 0..8 {
-                        let skip = (env.random() % 50) as usize;
+                        let skip = usize::try_from(env.random() % 50).unwrap();
                         let from = model.batches[skip].base;
                         let mut next = from;
                         while next < model.end {
-                            let max_bytes = 200 + 300 * (reader as usize);
+                            let max_bytes = 200 + 300 * reader;
                             let read = log.read(next, model.end, max_bytes, true, Group::Fetch);
                             let read = read.await.unwrap();
                             // Every batch is one of the log, in order, and none of those that stay
