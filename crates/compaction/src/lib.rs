@@ -1,7 +1,22 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod build;
 mod error;
+mod group;
+mod marks;
+mod merge;
+mod output;
+mod pass;
+pub mod plan;
+mod rewrite;
 pub mod rules;
+mod source;
+mod spill;
+mod state;
+mod transactions;
 
 pub use error::PassError;
+pub use pass::{Inputs, Pass, Report, Settings, Stage, Step};
+pub use rewrite::Compression;
+pub use transactions::Aborted;
