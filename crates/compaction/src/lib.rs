@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+pub mod chooser;
 mod error;
 mod group;
 mod marks;

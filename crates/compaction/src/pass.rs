@@ -236,6 +236,19 @@ impl<E: Env> Pass<E> {
     /// Does the next piece. After an error the pass is over; the log is as it was, or a part of it
     /// is compacted.
     pub async fn step(&mut self) -> Result<Step, PassError> {
+        let done = self.one_step().await;
+        if done == Err(PassError::OwnFile) {
+            // Which one it was is not known everywhere; all are built anew.
+            for view in &self.views {
+                let path = segment_path(self.log.dir(), view.base, SegmentFile::Keys);
+                // One that stays is found again.
+                let _ = self.env.disk().remove_file(&path).await;
+            }
+        }
+        done
+    }
+
+    async fn one_step(&mut self) -> Result<Step, PassError> {
         match &mut self.at {
             At::Index(number) if *number < self.views.len() => {
                 let number = *number;
@@ -485,7 +498,7 @@ fn resumed(
     let from = views.iter().position(|view| view.base == first).expect("it fits");
     let to = from + progress.sources.len();
     let later = groups.into_iter().filter(|group| to <= group.start);
-    [from..to].into_iter().chain(later).collect()
+    std::iter::once(from..to).chain(later).collect()
 }
 
 /// Removes what passes left behind: spilled runs, and parts unless one is still wanted.

@@ -79,6 +79,23 @@ pub(crate) enum Log {
     /// so that Apache Kafka can start on it.
     #[command(after_help = "Example:\n  evenkeel log close ./evenkeel-data")]
     Close(Directory),
+    /// Compact the logs of a directory that was stopped cleanly: of each key the latest record stays.
+    #[command(after_help = "Examples:
+  evenkeel log compact ./evenkeel-data
+  evenkeel log compact ./evenkeel-data --topic prices")]
+    Compact(Compact),
+}
+
+/// What to compact.
+#[derive(Debug, Parser)]
+pub(crate) struct Compact {
+    /// The data directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Only the logs of this topic, whatever its cleanup.policy; without it, all whose policy has
+    /// `compact`.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) topic: Option<String>,
 }
 
 /// One data directory.

@@ -41,6 +41,9 @@ pub(crate) struct Told {
     pub(crate) timestamp_ms: i64,
 }
 
+/// A key and a value to be produced.
+pub(crate) type KeyAndValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
 /// Everything that was appended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
@@ -84,7 +87,7 @@ impl History {
         &mut self,
         codec: Codec,
         producer: Option<(i64, bool)>,
-        records: &[(Option<&[u8]>, Option<&[u8]>)],
+        records: &[KeyAndValue<'_>],
     ) {
         let mut builder = Builder::new(codec);
         builder.base_offset(self.end).leader_epoch(i32::try_from(self.end.raw() / 40).unwrap());

@@ -1,9 +1,10 @@
 //! `evenkeel log ...`: tools on a data directory that no broker runs on.
 //!
-//! `inspect` and `verify` only read; `close` runs the broker library to a clean stop. Each gathers with one set
+//! `inspect` and `verify` only read; `close` runs the broker library to a clean stop; `compact` runs a pass over logs. Each gathers with one set
 //! of functions and writes text with another, so that what is printed is tested without a terminal.
 
 mod close;
+mod compact;
 mod directory;
 mod fold;
 mod inspect;
@@ -31,6 +32,7 @@ pub(crate) fn run(command: &Log) -> Result<ExitCode, String> {
         Log::Inspect(at) => inspect::run(&at.dir),
         Log::Verify(at) => verify::run(&at.dir),
         Log::Close(at) => close::run(&at.dir),
+        Log::Compact(at) => compact::run(&at.dir, at.topic.as_deref()),
     }
 }
 

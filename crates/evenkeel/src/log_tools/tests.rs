@@ -6,7 +6,7 @@ use std::fs;
 
 use self::fixture::Fixture;
 use super::progress::Progress;
-use super::{close, inspect, verify};
+use super::{close, compact, inspect, verify};
 
 const FIRST: &str = "t-0/00000000000000000000";
 /// Bytes of a batch of the fixture.
@@ -237,4 +237,27 @@ fn a_directory_in_use_is_not_verified() {
     assert!(inspect::inspected(fixture.dir()).unwrap().contains("a broker runs on it"));
     drop(lock);
     assert!(verify::run(fixture.dir()).is_ok());
+}
+
+#[test]
+fn a_directory_is_compacted_and_stays_whole() {
+    let fixture = Fixture::new();
+    let env = fixture.env();
+    let compacted = |topic: Option<&str>| {
+        compact::compacted(&env, fixture.dir(), topic, |_| Progress::silent())
+    };
+    assert!(compacted(None).unwrap().contains("no log is compacted"), "the policy is delete");
+    let text = compacted(Some("t")).unwrap();
+    // Of the first segment, closed, the latest of the one key stays.
+    assert!(text.starts_with("t-0: 1 of 1 segments written again"), "{text}");
+    assert!(text.ends_with("19 records went"), "{text}");
+    assert!(verified(&fixture).ends_with("no damage\n"));
+    let cleaned = fs::read_to_string(fixture.path("cleaner-offset-checkpoint")).unwrap();
+    assert_eq!(cleaned, "0\n1\nt 0 20\n");
+    let text = inspect::inspected(fixture.dir()).unwrap();
+    assert!(text.contains("t-0                       4   40              40         2"), "{text}");
+    let again = compacted(Some("t")).unwrap();
+    assert!(again.contains("0 of 1 segments written again"), "{again}");
+    fixture.kill();
+    assert!(compacted(Some("t")).unwrap_err().contains("log close"));
 }
