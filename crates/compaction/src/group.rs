@@ -8,6 +8,7 @@ use record::Offset;
 use segment::{Replacement, SegmentFile, part_path};
 
 use crate::PassError;
+use crate::keys_out::KeysOut;
 use crate::marks::Marks;
 use crate::output::Output;
 use crate::pass::Pass;
@@ -28,6 +29,8 @@ pub(crate) struct Rewriting<E: Env> {
     marks: Marks<E>,
     aborted: AbortedHere,
     output: Output<E>,
+    /// Its key index, while that can be made of those of the sources.
+    keys: Option<KeysOut<E>>,
     finished: Vec<Replacement>,
     checkpoint_len: u64,
 }
@@ -61,8 +64,13 @@ impl<E: Env> Rewriting<E> {
         let marks = Marks::new(&pass.env, at, &pass.key_index(at).await?);
         let aborted = pass.aborted_in(at).await?;
         let checkpoint_len = output.len();
-        let finished = Vec::new();
-        Ok(Rewriting { group, at, source, marks, aborted, output, finished, checkpoint_len })
+        let (finished, resumed) = (Vec::new(), progress.is_some());
+        let keys = if resumed {
+            None
+        } else {
+            Some(KeysOut::create(&pass.spills, pass.log.dir(), base).await?)
+        };
+        Ok(Rewriting { group, at, source, marks, aborted, output, keys, finished, checkpoint_len })
     }
 
     /// Handles some batches; says whether the group is over.
@@ -135,6 +143,9 @@ impl<E: Env> Rewriting<E> {
             BatchFate::Rewrite => report.rewritten_batches += 1,
             BatchFate::Header | BatchFate::Drop => report.dropped_batches += 1,
         }
+        if outcome.expired {
+            self.keys = None;
+        }
         let Some(bytes) = outcome.bytes else { return Ok(()) };
         report.after_bytes += bytes.len() as u64;
         let written = record::Header::read(&bytes).expect("it is a batch");
@@ -145,8 +156,16 @@ impl<E: Env> Rewriting<E> {
             let next = Output::create(&env, pass.log.dir(), base, interval_bytes).await?;
             let full = std::mem::replace(&mut self.output, next);
             self.finished.push(full.finish().await?);
+            self.keys = None;
         }
+        let position = self.output.len();
         self.output.append(&written, &bytes).await?;
+        if let Some(keys) = &mut self.keys {
+            // A batch that is emptied keeps none of them.
+            let tombstones = self.marks.tombstones.iter().filter(|_| 0 < written.records);
+            let tombstones = tombstones.map(|delta| view.base.plus(i64::from(delta)));
+            keys.batch(&written, position, tombstones).await?;
+        }
         if control
             && !empty_transaction
             && let Some(entry) = self.aborted.ended_by(header)
@@ -182,9 +201,19 @@ impl<E: Env> Rewriting<E> {
 
     /// Puts what was written into the place of the group.
     pub(crate) async fn swap(self, pass: &mut Pass<E>) -> Result<(), PassError> {
-        let Rewriting { group, output, mut finished, source, .. } = self;
+        let Rewriting { group, output, mut finished, source, keys, .. } = self;
         drop(source);
-        finished.push(output.finish().await?);
+        let mut last = output.finish().await?;
+        if let Some(keys) = keys {
+            let mut sources = Vec::new();
+            for number in group.clone() {
+                sources.push((number, pass.key_index(number).await?));
+            }
+            let losers = pass.losers.as_mut().expect("the merge is done");
+            keys.finish(sources, &mut losers.numbers).await?;
+            last.has_keys = true;
+        }
+        finished.push(last);
         pass.state.progress = None;
         let sources: Vec<Offset> = pass.views[group.clone()].iter().map(|view| view.base).collect();
         pass.report.rewritten += sources.len() as u64;

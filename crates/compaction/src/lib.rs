@@ -5,6 +5,7 @@ mod build;
 pub mod chooser;
 mod error;
 mod group;
+mod keys_out;
 mod marks;
 mod merge;
 mod output;

@@ -49,6 +49,10 @@ impl Deltas {
         self.deltas.is_empty()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.deltas.iter().copied()
+    }
+
     pub(crate) fn holds(&self, delta: u32) -> bool {
         self.deltas.binary_search(&delta).is_ok()
     }

@@ -13,8 +13,8 @@ use crate::spill::{FAN_IN, Merge, Sorted, Sorter, Spills};
 /// Bytes of a superseded record: the number of its segment in the pass and its delta, both u32.
 pub(crate) const LOSER_LEN: usize = 8;
 
-/// Bytes of a winner: its hash, then as a loser.
-const WINNER_LEN: usize = 16 + LOSER_LEN;
+/// Bytes of a winner: its hash, the number of its segment, its delta, its number in the key index.
+const WINNER_LEN: usize = 28;
 
 /// What a merge found.
 pub(crate) struct Losers<E: Env> {
@@ -22,19 +22,24 @@ pub(crate) struct Losers<E: Env> {
     pub(crate) counts: Vec<u64>,
     /// All of them, by segment and delta.
     pub(crate) sorted: Sorted<E, LOSER_LEN>,
+    /// All of them, by segment and number in its key index.
+    pub(crate) numbers: Sorted<E, LOSER_LEN>,
 }
 
 struct Merging<E: Env> {
     losers: Sorter<E, LOSER_LEN>,
+    numbers: Sorter<E, LOSER_LEN>,
     counts: Vec<u64>,
 }
 
 impl<E: Env> Merging<E> {
-    async fn lose(&mut self, loser: [u8; LOSER_LEN]) -> Result<(), PassError> {
-        let (segment, _) = loser.split_first_chunk::<4>().expect("four of eight bytes");
-        let segment = usize::try_from(u32::from_be_bytes(*segment)).expect("32 bits");
-        self.counts[segment] += 1;
-        self.losers.push(loser).await
+    async fn lose(&mut self, loser: [u8; WINNER_LEN]) -> Result<(), PassError> {
+        let field = |at: usize| loser[at..at + 4].try_into().expect("four bytes");
+        let (segment, delta, number) = (field(16), field(20), field(24));
+        let segment = u32::from_be_bytes(segment);
+        self.counts[usize::try_from(segment).expect("32 bits")] += 1;
+        self.losers.push(crate::keys_out::loser(segment, u32::from_be_bytes(delta))).await?;
+        self.numbers.push(crate::keys_out::loser(segment, u32::from_be_bytes(number))).await
     }
 
     /// One more entry of the stream; gives the winner of the hash before, when that is decided.
@@ -50,7 +55,7 @@ impl<E: Env> Merging<E> {
         // Within a hash the larger bytes are the later segment.
         let (winner, loser) = if old < next { (next, old) } else { (old, next) };
         *best = Some(winner);
-        self.lose(loser[16..].try_into().expect("eight bytes")).await?;
+        self.lose(loser).await?;
         Ok(None)
     }
 }
@@ -61,7 +66,11 @@ pub(crate) async fn merge<E: Env>(
     segments: usize,
     open: impl AsyncFn(usize) -> Result<KeyIndex<E>, PassError>,
 ) -> Result<Losers<E>, PassError> {
-    let mut merging = Merging { losers: Sorter::new(spills), counts: vec![0; segments] };
+    let mut merging = Merging {
+        losers: Sorter::new(spills),
+        numbers: Sorter::new(spills),
+        counts: vec![0; segments],
+    };
     let mut parts = Vec::new();
     for first in (0..segments).step_by(FAN_IN) {
         let last = segments.min(first + FAN_IN);
@@ -73,9 +82,10 @@ pub(crate) async fn merge<E: Env>(
         // The winners of the only part are of no use.
         let mut out = if segments <= FAN_IN { None } else { Some(Part::begin(spills).await?) };
         let mut best = None;
+        let mut given = vec![0_u32; last - first];
         while let Some((bytes, number)) = merge.next().await? {
-            let entry = KeyEntry::decode(bytes);
-            let winner = winner(entry, first + number);
+            let winner = winner(KeyEntry::decode(bytes), first + number, given[number]);
+            given[number] += 1;
             if let Some(decided) = merging.take(&mut best, winner).await? {
                 put(&mut out, decided).await?;
             }
@@ -106,16 +116,17 @@ pub(crate) async fn merge<E: Env>(
         }
         parts = next_parts;
     }
-    let Merging { losers, counts } = merging;
-    Ok(Losers { counts, sorted: losers.finish().await? })
+    let Merging { losers, numbers, counts } = merging;
+    Ok(Losers { counts, sorted: losers.finish().await?, numbers: numbers.finish().await? })
 }
 
-fn winner(entry: KeyEntry, segment: usize) -> [u8; WINNER_LEN] {
+fn winner(entry: KeyEntry, segment: usize, number: u32) -> [u8; WINNER_LEN] {
     let mut bytes = [0; WINNER_LEN];
     bytes[..16].copy_from_slice(&entry.hash);
     let segment = u32::try_from(segment).expect("a pass has fewer segments");
     bytes[16..20].copy_from_slice(&segment.to_be_bytes());
-    bytes[20..].copy_from_slice(&entry.delta.to_be_bytes());
+    bytes[20..24].copy_from_slice(&entry.delta.to_be_bytes());
+    bytes[24..].copy_from_slice(&number.to_be_bytes());
     bytes
 }
 

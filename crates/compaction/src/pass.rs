@@ -152,8 +152,8 @@ pub struct Pass<E: Env> {
     pub(crate) payload: Payload,
     pub(crate) open: Open,
     pub(crate) losers: Option<Losers<E>>,
+    pub(crate) spills: Spills<E>,
     resume: Option<Progress>,
-    spills: Spills<E>,
     facts: Vec<SegmentFacts>,
     at: At<E>,
 }

@@ -40,6 +40,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) bytes: Option<Cow<'a, [u8]>>,
     /// Records that go.
     pub(crate) dropped: u64,
+    /// Its tombstones went: their horizon has passed.
+    pub(crate) expired: bool,
     /// The delete horizon of what stays, if that holds a tombstone or an empty marker.
     pub(crate) horizon_ms: Option<i64>,
 }
@@ -89,6 +91,7 @@ pub(crate) fn apply<'a, E: Env>(
         fate,
         bytes,
         dropped: u64::try_from(header.records - kept).unwrap_or(0),
+        expired: !header.is_control() && !dates && !marks.tombstones.is_empty(),
         horizon_ms: dates.then_some(new_horizon_ms),
     })
 }
