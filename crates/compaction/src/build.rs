@@ -145,6 +145,7 @@ pub(crate) async fn build<E: Env>(
     let mut source = Source::open(&env, dir, view, 0).await?;
     while let Some((position, header)) = source.next().await? {
         walk.batch(&source, position, &header, aborted).await?;
+        env.yield_if_needed().await;
     }
     walk.facts.log.len_bytes = view.len_bytes;
     let read_bytes = source.read_bytes;

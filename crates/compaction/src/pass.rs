@@ -1,7 +1,8 @@
 //! A pass over one log: indexes what has no key index, merges, and writes again what changes.
 //!
-//! Each [`Pass::step`] is a bounded piece. A pass may be dropped at any moment: what it replaced is
-//! replaced, and the next one goes on from the last checkpoint.
+//! A [`Pass::step`] is the key index of one segment, the merge, some batches, or a swap; inside it
+//! yields every few tens of microseconds, but for the codec work of one batch. A pass may be dropped
+//! at any moment: what it replaced is replaced, and the next one goes on from the last checkpoint.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -64,10 +65,56 @@ struct RunFile<E: Env> {
     extent: Extent,
 }
 
+/// Entries that are sorted at once: some tens of microseconds.
+const SORTED_AT_ONCE: usize = 512;
+
+/// Entries in memory, in sorted chunks.
+struct Held<const N: usize> {
+    entries: Vec<[u8; N]>,
+    /// While they are given out: the next one of each chunk, its place, the chunk's end.
+    heads: BinaryHeap<Reverse<([u8; N], usize, usize)>>,
+}
+
+impl<const N: usize> Held<N> {
+    fn push(&mut self, entry: [u8; N]) {
+        self.entries.push(entry);
+        if self.entries.len().is_multiple_of(SORTED_AT_ONCE) {
+            let first = self.entries.len() - SORTED_AT_ONCE;
+            self.entries[first..].sort_unstable();
+        }
+    }
+
+    /// Nothing more is pushed.
+    fn seal(&mut self) {
+        let (end, whole) = (self.entries.len(), self.entries.len() / SORTED_AT_ONCE);
+        self.entries[whole * SORTED_AT_ONCE..].sort_unstable();
+        let heads = (0..end).step_by(SORTED_AT_ONCE);
+        let heads = heads.map(|at| Reverse((self.entries[at], at, end.min(at + SORTED_AT_ONCE))));
+        self.heads = heads.collect();
+    }
+
+    /// The next one in order, once it is sealed.
+    fn next(&mut self) -> Option<[u8; N]> {
+        let mut least = self.heads.peek_mut()?;
+        let Reverse((entry, at, end)) = *least;
+        if at + 1 < end {
+            *least = Reverse((self.entries[at + 1], at + 1, end));
+        } else {
+            PeekMut::pop(least);
+        }
+        Some(entry)
+    }
+
+    fn clear(&mut self) {
+        self.entries.clear();
+        self.heads.clear();
+    }
+}
+
 /// Takes entries in any order; bytes sort them.
 pub(crate) struct Sorter<E: Env, const N: usize> {
     spills: Spills<E>,
-    held: Vec<[u8; N]>,
+    held: Held<N>,
     most: usize,
     charge: Option<Charge>,
     runs: Vec<RunFile<E>>,
@@ -76,11 +123,12 @@ pub(crate) struct Sorter<E: Env, const N: usize> {
 impl<E: Env, const N: usize> Sorter<E, N> {
     pub(crate) fn new(spills: &Spills<E>) -> Sorter<E, N> {
         let most = (spills.sort_bytes / N).max(1);
-        Sorter { spills: spills.clone(), held: Vec::new(), most, charge: None, runs: Vec::new() }
+        let held = Held { entries: Vec::new(), heads: BinaryHeap::new() };
+        Sorter { spills: spills.clone(), held, most, charge: None, runs: Vec::new() }
     }
 
     pub(crate) async fn push(&mut self, entry: [u8; N]) -> Result<(), PassError> {
-        if self.held.len() == self.held.capacity() {
+        if self.held.entries.len() == self.held.entries.capacity() {
             self.grow().await?;
         }
         self.held.push(entry);
@@ -89,16 +137,17 @@ impl<E: Env, const N: usize> Sorter<E, N> {
 
     /// Makes room for more: twice the memory, counted first, or a run on disk.
     async fn grow(&mut self) -> Result<(), PassError> {
-        let wanted = (self.held.capacity() * 2).clamp(64, self.most.max(64));
-        if self.held.capacity() < wanted {
+        let wanted = (self.held.entries.capacity() * 2).clamp(64, self.most.max(64));
+        if self.held.entries.capacity() < wanted {
             // The old memory is still there while the new one is filled.
             let pool = self.spills.env.pool();
             if let Ok(charge) = pool.charge(wanted * N) {
-                self.held.reserve_exact(wanted - self.held.len());
+                let entries = &mut self.held.entries;
+                entries.reserve_exact(wanted - entries.len());
                 self.charge = Some(charge);
                 return Ok(());
             }
-            if self.held.is_empty() {
+            if self.held.entries.is_empty() {
                 self.charge = Some(pool.charge(wanted * N)?);
             }
         }
@@ -106,15 +155,19 @@ impl<E: Env, const N: usize> Sorter<E, N> {
     }
 
     async fn spill(&mut self) -> Result<(), PassError> {
-        self.held.sort_unstable();
-        self.spills.env.yield_if_needed().await;
+        self.held.seal();
         let (file, path) = self.spills.file().await?;
         let salt = self.spills.env.random();
         let extent = Extent { start: 0, entries: 0, entry_len: N, salt };
         let mut writer =
             BlockWriter::new(&self.spills.env, file.clone(), extent, Group::Compaction);
-        for entry in &self.held {
-            writer.push(entry).await?;
+        let mut given = 0_u64;
+        while let Some(entry) = self.held.next() {
+            writer.push(&entry).await?;
+            given += 1;
+            if given.is_multiple_of(PER_TURN) {
+                self.spills.env.yield_if_needed().await;
+            }
         }
         let extent = writer.finish().await?;
         self.runs.push(RunFile { file, path, extent });
@@ -148,16 +201,14 @@ impl<E: Env, const N: usize> Sorter<E, N> {
     /// Everything, sorted. What never spilled stays in memory.
     pub(crate) async fn finish(mut self) -> Result<Sorted<E, N>, PassError> {
         if self.runs.is_empty() {
-            self.held.sort_unstable();
-            self.spills.env.yield_if_needed().await;
-            let held = std::mem::take(&mut self.held).into_iter();
-            let from = From::Memory(held, self.charge.take());
-            return Ok(Sorted { from, peeked: None });
+            let Sorter { mut held, charge, .. } = self;
+            held.seal();
+            return Ok(Sorted { from: From::Memory(held, charge), peeked: None });
         }
-        if !self.held.is_empty() {
+        if !self.held.entries.is_empty() {
             self.spill().await?;
         }
-        self.held = Vec::new();
+        self.held.entries = Vec::new();
         self.charge = None;
         let merge = Merge::begin(&self.spills.env, &self.runs).await?;
         let paths = self.runs.iter().map(|run| run.path.clone()).collect();
@@ -166,7 +217,7 @@ impl<E: Env, const N: usize> Sorter<E, N> {
 }
 
 enum From<E: Env, const N: usize> {
-    Memory(std::vec::IntoIter<[u8; N]>, Option<Charge>),
+    Memory(Held<N>, Option<Charge>),
     Files(Merge<E, N>, Spills<E>, Vec<PathBuf>),
 }
 
@@ -186,6 +237,7 @@ impl<E: Env, const N: usize> Sorted<E, N> {
             From::Memory(held, charge) => {
                 let next = held.next();
                 if next.is_none() {
+                    held.entries = Vec::new();
                     *charge = None;
                 }
                 Ok(next)
@@ -249,7 +301,7 @@ impl<E: Env, const N: usize> Merge<E, N> {
         match self.readers[number].next::<N>().await? {
             Some(next) => *least = Reverse((next, number)),
             None => {
-                std::collections::binary_heap::PeekMut::pop(least);
+                PeekMut::pop(least);
             }
         }
         self.given += 1;

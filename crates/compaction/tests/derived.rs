@@ -6,8 +6,8 @@ mod kit;
 
 use std::path::Path;
 
-use env::std_world::StdEnv;
 use env::Group;
+use env::std_world::StdEnv;
 use evenkeel_compaction::{Pass, Settings};
 use index::keys::{KeyFacts, KeyIndex};
 use kit::{DIR, History, check, fill};
