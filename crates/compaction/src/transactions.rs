@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use buf::Charge;
-use env::{Env, Group, read_all};
+use env::{Disk, Env, Group, read_all};
 use index::{AbortedIndex, AbortedTransaction};
 use record::{Header, Offset};
 use segment::{SegmentFile, segment_path};
@@ -83,6 +83,10 @@ impl AbortedHere {
             Aborted::Files => {
                 for base in bases {
                     let path = segment_path(dir, *base, SegmentFile::TxnIndex);
+                    let len = env.disk().stat(&path).await?.map_or(0, |stat| stat.len);
+                    // The file, and what it says.
+                    let len = usize::try_from(len).unwrap_or(usize::MAX).min(ABORTED_BYTES_MAX);
+                    let _reading = env.pool().charge(2 * len)?;
                     let found = read_all(env, &path, ABORTED_BYTES_MAX, Group::Compaction).await?;
                     let Some(bytes) = found else { continue };
                     let index = AbortedIndex::decode(&bytes).map_err(PassError::Aborted)?;
@@ -103,25 +107,25 @@ impl AbortedHere {
 
     /// The aborted transaction that a data batch is part of.
     pub(crate) fn of(&self, header: &Header) -> Option<&AbortedTransaction> {
-        if !header.is_transactional() || header.is_control() {
-            return None;
-        }
-        let key = (header.producer_id, header.base_offset);
-        let behind = self
-            .transactions
-            .partition_point(|entry| (entry.producer_id, entry.first_offset) <= key);
-        let entry = self.transactions.get(behind.checked_sub(1)?)?;
-        let holds =
-            header.producer_id == entry.producer_id && header.base_offset <= entry.last_offset;
-        holds.then_some(entry)
+        let data = header.is_transactional() && !header.is_control();
+        self.last_before(header).filter(|_| data)
     }
 
     /// The aborted transaction that a marker ends.
     pub(crate) fn ended_by(&self, header: &Header) -> Option<AbortedTransaction> {
-        let ends = |entry: &&AbortedTransaction| {
-            entry.producer_id == header.producer_id && entry.last_offset == header.base_offset
-        };
-        self.transactions.iter().find(ends).copied()
+        let entry = self.last_before(header)?;
+        (entry.last_offset == header.base_offset).then_some(*entry)
+    }
+
+    /// The last transaction of the batch's producer that begins before it, if it ends at it or later.
+    fn last_before(&self, header: &Header) -> Option<&AbortedTransaction> {
+        let key = (header.producer_id, header.base_offset);
+        let begins = |entry: &AbortedTransaction| (entry.producer_id, entry.first_offset) <= key;
+        let behind = self.transactions.partition_point(begins);
+        let entry = self.transactions.get(behind.checked_sub(1)?)?;
+        let holds =
+            header.producer_id == entry.producer_id && header.base_offset <= entry.last_offset;
+        holds.then_some(entry)
     }
 }
 

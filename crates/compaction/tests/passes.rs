@@ -8,7 +8,10 @@ use std::path::Path;
 
 use env::std_world::StdEnv;
 use env::{Env, Group};
-use evenkeel_compaction::{Aborted, Compression, Inputs, Pass, PassError, Report, Settings};
+use evenkeel_compaction::rules::Due;
+use evenkeel_compaction::{
+    Aborted, Compression, Inputs, Pass, PassError, Report, Settings, survey,
+};
 use index::{AbortedIndex, AbortedTransaction};
 use kit::{DIR, History, at, check, check_clean, fill};
 use record::{Codec, Header, Offset};
@@ -196,7 +199,7 @@ fn what_changes_gets_the_codec_of_the_topic_and_the_rest_stays_as_it_is() {
 #[test]
 fn a_key_index_that_is_missing_or_wrong_is_built_anew() {
     let history = History::random(3, 150, 20);
-    for harm in 0..4 {
+    for harm in 0..6_usize {
         let (dir, env) = world(8 << 20);
         env.block_on(async {
             let log = fill(&env, &history, 1_500).await;
@@ -221,7 +224,13 @@ fn a_key_index_that_is_missing_or_wrong_is_built_anew() {
                     let other = segment_path(&dir.path().join(DIR), other, SegmentFile::Keys);
                     bytes = std::fs::read(other).unwrap();
                 }
-                _ => bytes.truncate(50),
+                3 => bytes.truncate(50),
+                // Of other content of the same length: the checksum of its first or last batch.
+                _ => {
+                    bytes[64 + (harm - 4) * 4] ^= 1;
+                    let crc = crc32c::crc32c(&bytes[..508]);
+                    bytes[508..512].copy_from_slice(&crc.to_be_bytes());
+                }
             }
             if harm != 0 {
                 std::fs::write(&path, bytes).unwrap();
@@ -405,5 +414,32 @@ fn what_grows_when_it_is_compressed_anew_fills_more_than_one_file() {
         let seen = check(&log, &history).await;
         check_clean(&history, &seen, report.cleaned_to);
         assert!(log.segments().iter().all(|view| view.len_bytes <= 5_000));
+    });
+}
+
+#[test]
+fn a_survey_says_how_dirty_a_log_is_and_when_it_is_due() {
+    let (_dir, env) = world(8 << 20);
+    let history = History::random(21, 150, 20);
+    env.block_on(async {
+        let log = fill(&env, &history, 1_500).await;
+        let stable = history.stable();
+        let look = async |now_ms| survey(&log, &env, stable, 0, now_ms).await.unwrap();
+        let before = look(9_000).await;
+        assert_eq!((before.cleaned_to, before.dirt.clean_bytes), (Offset::ZERO, 0));
+        assert_eq!(before.dirt.due(0.5, i64::MAX, 9_000), Due::Ratio);
+        let first_ms = before.dirt.first_dirty_ms.unwrap();
+        assert_eq!(before.dirt.due(1.0, 10, first_ms + 11), Due::Lag(first_ms + 10));
+        let report = run(&env, &log, kit::settings(), history.inputs(9_000)).await.unwrap();
+        let after = look(9_001).await;
+        assert_eq!((after.cleaned_to, after.dirt.cleanable_bytes), (report.cleaned_to, 0));
+        assert_eq!(after.dirt.due(0.0, 0, 9_001), Due::No);
+        // Though nothing new is written, the tombstones are due at their horizon, and then gone.
+        let horizon_ms = report.earliest_horizon_ms.expect("there are tombstones");
+        assert_eq!(after.dirt.due(0.5, i64::MAX, horizon_ms), Due::Horizon(horizon_ms));
+        run(&env, &log, kit::settings(), history.inputs(horizon_ms)).await.unwrap();
+        let seen = check(&log, &history).await;
+        let left = seen.records.range(..report.cleaned_to).filter(|(_, told)| told.value.is_none());
+        assert_eq!(left.count(), 0);
     });
 }
