@@ -39,7 +39,8 @@ pub struct Pass<E: Env> {
     pub(crate) losers: Option<Losers<E>>,
     pub(crate) spills: Spills<E>,
     resume: Option<Progress>,
-    facts: Vec<SegmentFacts>,
+    /// Bytes of the segments that are written again.
+    rewrite_bytes: u64,
     at: At<E>,
 }
 
@@ -113,7 +114,7 @@ impl<E: Env> Pass<E> {
             losers: None,
             resume,
             spills: Spills::new(env, &dir, settings.sort_bytes),
-            facts: Vec::new(),
+            rewrite_bytes: 0,
             at: At::Index(0),
         }))
     }
@@ -236,7 +237,8 @@ impl<E: Env> Pass<E> {
         for number in untouched {
             self.report.horizon(facts[number].earliest_horizon_ms);
         }
-        self.facts = facts;
+        let of = groups.iter().flat_map(|group| &facts[group.clone()]);
+        self.rewrite_bytes = of.map(|facts| facts.view.len_bytes).sum();
         self.losers = Some(losers);
         Ok(groups)
     }
@@ -287,9 +289,7 @@ impl<E: Env> Pass<E> {
     }
 
     fn rewriting(&self) -> Stage {
-        let time = self.time;
-        let of = self.facts.iter().filter(|facts| facts.is_dirty(time));
-        Stage::Rewrite { done: self.report.before_bytes, of: of.map(|f| f.view.len_bytes).sum() }
+        Stage::Rewrite { done: self.report.before_bytes, of: self.rewrite_bytes }
     }
 
     async fn group_step(&mut self) -> Result<Step, PassError> {

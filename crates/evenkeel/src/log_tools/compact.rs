@@ -52,7 +52,7 @@ pub(super) fn compacted(
             Some(topic) => topic == name,
             None => config.cleanup.compact,
         };
-        let mut lines = Vec::new();
+        let (mut lines, mut open_only) = (Vec::new(), 0);
         for ((name, partition), files) in &found.logs {
             let config = configs(name);
             if name == METADATA_TOPIC || !wanted(name, &config) {
@@ -61,7 +61,15 @@ pub(super) fn compacted(
             let log = format!("{name}-{partition}");
             let one = One { env, files, config: &config, key: (name.clone(), *partition) };
             let report = one.compact(&progress).await.map_err(|why| format!("{log}: {why}"))?;
-            lines.push(line(&log, report));
+            match report {
+                Some(report) => lines.push(line(&log, report)),
+                None => open_only += 1,
+            }
+        }
+        if 0 < open_only {
+            lines.push(format!(
+                "{open_only} logs have no closed segment below the last stable offset"
+            ));
         }
         if lines.is_empty() {
             lines.push("no log is compacted: name one with --topic".to_owned());
@@ -84,18 +92,15 @@ async fn configs(
     Ok(move |topic: &str| effective_topic_config(&image, &node, topic))
 }
 
-fn line(log: &str, report: Option<Report>) -> String {
-    match report {
-        None => format!("{log}: nothing to compact, there is no closed segment"),
-        Some(report) => format!(
-            "{log}: {} of {} segments written again, {} became {}, {} records went",
-            report.rewritten,
-            report.segments,
-            bytes(report.before_bytes),
-            bytes(report.after_bytes),
-            report.dropped_records,
-        ),
-    }
+fn line(log: &str, report: Report) -> String {
+    format!(
+        "{log}: {} of {} segments written again, {} became {}, {} records went",
+        report.rewritten,
+        report.segments,
+        bytes(report.before_bytes),
+        bytes(report.after_bytes),
+        report.dropped_records,
+    )
 }
 
 /// One log to be compacted.
