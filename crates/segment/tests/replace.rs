@@ -231,6 +231,16 @@ fn readers_see_the_one_or_the_other_and_never_wait() {
             }
             let (kept, replaced) = compact(&env, &log, &model).await;
             replaced.unwrap();
+            // Again and again, one segment at a time, by the same batches as a file of its own.
+            for _ in 0..6 {
+                for view in log.structure().segments {
+                    let structure = log.structure();
+                    let whole = part(&env, &kept.batches, view.base, view.next).await;
+                    let sources = vec![view.base];
+                    let again = log.replace(&structure, sources, vec![whole], Group::Compaction);
+                    again.await.unwrap();
+                }
+            }
             while over.get() < 6 {
                 env.sleep(std::time::Duration::from_micros(50)).await;
             }
