@@ -234,6 +234,10 @@ pub(crate) async fn fill<E: Env>(env: &E, history: &History, segment_bytes: u64)
     let log = Log::create(env, Path::new(DIR), options(segment_bytes), Offset::ZERO).await.unwrap();
     for batch in &history.batches {
         log.append_verbatim(batch, 0).unwrap();
+        if 1 << 20 < log.unwritten_bytes() {
+            log.write(Group::Produce).await.unwrap();
+            log.evict(usize::MAX);
+        }
     }
     log.close(Group::System).await.unwrap();
     log.evict(usize::MAX);
