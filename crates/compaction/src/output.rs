@@ -26,6 +26,9 @@ pub(crate) struct Output<E: Env> {
     building: Building,
     /// Aborted transactions whose markers are in it.
     pub(crate) aborted: AbortedIndex,
+    /// It has a transactional batch: then there is such an index even if nothing was aborted, so
+    /// that none is told from one that was lost.
+    transactional: bool,
     /// What is not written yet, and where it begins: at a page.
     buffer: Option<Buffer>,
     start: u64,
@@ -51,6 +54,7 @@ impl<E: Env> Output<E> {
             interval_bytes,
             building: Building::new(base),
             aborted: AbortedIndex::new(),
+            transactional: false,
             buffer: None,
             start: 0,
             used: 0,
@@ -77,6 +81,7 @@ impl<E: Env> Output<E> {
             interval_bytes,
             building: Building::new(base),
             aborted: AbortedIndex::new(),
+            transactional: false,
             buffer: None,
             start: page,
             used,
@@ -96,6 +101,7 @@ impl<E: Env> Output<E> {
     pub(crate) fn recount(&mut self, header: &Header, position: u64) {
         let position = u32::try_from(position).expect("a segment is below 2 GiB");
         self.building.add(header, position, self.interval_bytes);
+        self.transactional |= header.is_transactional();
     }
 
     /// Bytes of batches so far.
@@ -171,7 +177,7 @@ impl<E: Env> Output<E> {
         let len_bytes = self.len();
         self.file.set_len(len_bytes).await?;
         self.file.sync(Group::Compaction).await?;
-        let has_transactions = !self.aborted.entries().is_empty();
+        let has_transactions = self.transactional;
         if has_transactions {
             let path = part_path(&self.dir, self.base, SegmentFile::TxnIndex);
             let bytes = self.aborted.encode();

@@ -50,7 +50,8 @@ impl Open {
 /// Where aborted transactions are known from.
 #[derive(Clone, Debug, Default)]
 pub enum Aborted {
-    /// The `.txnindex` files of the log's directory.
+    /// The `.txnindex` files of the log's directory. All that ended below the end of the pass must be
+    /// in them: an aborted record that is taken for a committed one hides an older one for good.
     #[default]
     Files,
     /// All that have records in the segments that a pass may touch.

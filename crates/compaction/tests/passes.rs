@@ -7,7 +7,7 @@ mod kit;
 use std::path::Path;
 
 use env::std_world::StdEnv;
-use env::{Env, Group};
+use env::{Disk, Env, Group};
 use evenkeel_compaction::rules::Due;
 use evenkeel_compaction::{
     Aborted, Compression, Inputs, Pass, PassError, Report, Settings, survey,
@@ -103,6 +103,14 @@ fn an_aborted_transaction_over_three_segments_hides_no_older_value() {
             all
         };
         assert_eq!(entries().await, [aborted]);
+        // A file with transactional batches has the index even if nothing in it was aborted.
+        let first = segment_path(Path::new(DIR), Offset::ZERO, SegmentFile::TxnIndex);
+        let len = async || env.disk().stat(&first).await.unwrap().map(|stat| stat.len);
+        let has = kit::batches(&log, Offset::ZERO).await.iter().any(|batch| {
+            let header = Header::read(batch).unwrap();
+            header.is_transactional() && header.base_offset < log.segments()[0].next
+        });
+        assert_eq!(len().await.is_some(), has);
         // The last data batch of the producer is kept empty, so the transaction is not empty; once
         // the producer is forgotten it goes, then the marker gets its horizon, then it goes.
         let forgotten = Inputs { producers: [].into(), ..inputs };
