@@ -10,7 +10,7 @@ use std::rc::Rc;
 use env::sim::{Image, Sim, SimEnv, SimOptions};
 use env::{Disk, Env, File, Group, OpenMode, ShardId};
 use evenkeel_segment::{
-    Log, LogOptions, ReplaceError, Replacement, SegmentFile, is_part, part_path,
+    Log, LogOptions, ReplaceError, Replacement, Seen, SegmentFile, is_part, part_path,
 };
 use index::Building;
 use kit::{Kept, Model, append, at, bytes_of, dir};
@@ -219,7 +219,7 @@ fn readers_see_the_one_or_the_other_and_never_wait() {
                         }
                         log.release_files();
                         let mut seen = Vec::new();
-                        let each = |header: &Header| seen.push(header.base_offset);
+                        let each = |one: &Seen| seen.push(one.header.base_offset);
                         log.scan(from, Group::Fetch, each).await.unwrap();
                         let all = model.batches.iter().filter(|batch| from <= batch.base);
                         for batch in all.filter(|batch| batch.base.raw() % 3 == 0) {

@@ -18,7 +18,7 @@ use segment::{Known, Log, LogOptions};
 use super::directory::{self, Kind, LogFiles, METADATA_TOPIC};
 use super::fold::fold;
 use super::progress::Progress;
-use super::table::bytes;
+use crate::table::bytes;
 use crate::{directory_lock, print};
 
 /// Where Kafka's cleaner notes how far each log is clean.
@@ -179,7 +179,8 @@ impl One<'_> {
                 break;
             }
         }
-        let scanned = log.scan(from, Group::System, |header| {
+        let scanned = log.scan(from, Group::System, |seen| {
+            let header = &seen.header;
             let (id, epoch) = (header.producer_id, header.producer_epoch);
             if !header.has_producer() {
                 return;
