@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+pub mod backlog;
 pub mod cpu;
 pub mod credit;
 pub mod device;
