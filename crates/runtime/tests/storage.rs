@@ -5,6 +5,8 @@ use std::future::Future;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -281,4 +283,57 @@ fn a_shard_that_waits_makes_no_trips() {
             assert!(trips <= 20, "{trips} trips in an idle phase: {after:?}");
         }
     });
+}
+
+/// Seastar 1430: a request of the foreground queues behind what other shards' background work has
+/// reserved of the device. Here it is with the kernel when its future was polled once, however much
+/// background work waits on the other shard and on its own.
+#[test]
+fn cross_shard_preempt() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let over = Arc::new(AtomicBool::new(false));
+    let flooded = Arc::new(AtomicU64::new(0));
+    run(Config::new(2, dir.path().to_path_buf()), move |env: ShardEnv<()>| {
+        let (over, flooded) = (Arc::clone(&over), Arc::clone(&flooded));
+        async move {
+            let name = format!("bulk{}", env.shard().0);
+            let mode = OpenMode::create().direct();
+            let bulk = env.disk().open(Path::new(&name), mode).await.unwrap();
+            bulk.allocate(16 << 20).await.unwrap();
+            for n in 0..32u64 {
+                let (env, bulk, over) = (env.clone(), bulk.clone(), Arc::clone(&over));
+                let flooded = Arc::clone(&flooded);
+                env.clone().spawn(Group::Compaction, async move {
+                    while !over.load(Ordering::Relaxed) {
+                        flooded.fetch_add(1, Ordering::Relaxed);
+                        let data = env.pool().buffer(512 << 10).unwrap().seal(512 << 10);
+                        bulk.write_at(data, n * (512 << 10), Group::Compaction).await.unwrap();
+                    }
+                });
+            }
+            if env.shard().0 == 1 {
+                while !over.load(Ordering::Relaxed) {
+                    env.sleep(Duration::from_millis(1)).await;
+                }
+                return;
+            }
+            let small = env.disk().open(Path::new("small"), mode).await.unwrap();
+            small.allocate(PAGE as u64).await.unwrap();
+            while flooded.load(Ordering::Relaxed) < 128 {
+                env.sleep(Duration::from_millis(1)).await;
+            }
+            for _ in 0..50 {
+                let data = env.pool().buffer(PAGE).unwrap().seal(PAGE);
+                let issued = env.storage_counters().issued;
+                let mut write = pin!(small.write_at(data, 0, Group::Produce));
+                let first =
+                    std::future::poll_fn(|context| Poll::Ready(write.as_mut().poll(context)));
+                assert!(first.await.is_pending());
+                assert_eq!(env.storage_counters().issued, issued + 1, "it waits for others");
+                write.await.unwrap();
+            }
+            over.store(true, Ordering::Relaxed);
+        }
+    })
+    .unwrap();
 }
