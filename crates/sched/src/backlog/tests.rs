@@ -93,7 +93,7 @@ fn setpoint_units() {
     let mut built = Plant::new(4 * MIB, 256 * MIB);
     let mut updated = Plant::new(4 * MIB, MIB);
     updated.control.set_target(256 * MIB);
-    assert_eq!(built.run(300, 200 * MIB, 50), updated.run(300, 200 * MIB, 50));
+    assert_eq!(built.run(300, 60 * MIB, 50), updated.run(300, 60 * MIB, 50));
     // At its target, a backlog is neither over nor under it.
     let mut control = BacklogControl::new(256 * MIB);
     let seen = Reading {
@@ -116,12 +116,13 @@ fn setpoint_units() {
 }
 
 #[test]
-fn nothing_is_integrated_while_nobody_contends() {
-    let mut control = BacklogControl::new(MIB);
+fn nothing_is_integrated_while_the_group_gets_all_it_wants() {
+    let mut control = BacklogControl::new(1 << 30);
     let seen = Reading {
-        backlog_bytes: 1 << 40,
+        backlog_bytes: 1 << 33,
         done_bytes: 100 * MIB,
         cpu_ns: 900_000_000,
+        cpu_contenders: 1000,
         disk_bytes: 1 << 42,
         disk_free_bytes: 1 << 41,
         ..Reading::default()
