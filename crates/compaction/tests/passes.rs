@@ -37,13 +37,11 @@ fn keyed(key: u32) -> Vec<u8> {
     format!("key-{key:08}").into_bytes()
 }
 
-#[test]
-fn an_aborted_transaction_over_three_segments_hides_no_older_value() {
-    let (_dir, env) = world(8 << 20);
+/// Eight keys with committed values, then the same keys in a transaction that is aborted three
+/// segments later, with other records between.
+fn hidden_by_an_aborted_transaction() -> History {
     let mut history = History::default();
     let value = [7; 300];
-    // Older committed values, then the same keys in a transaction that is aborted three segments
-    // later, with other records between.
     for key in 0..8 {
         history.data(Codec::None, None, &[(Some(&keyed(key)), Some(b"committed"))]);
     }
@@ -58,6 +56,13 @@ fn an_aborted_transaction_over_three_segments_hides_no_older_value() {
     for key in 200..210 {
         history.data(Codec::None, None, &[(Some(&keyed(key)), Some(&value))]);
     }
+    history
+}
+
+#[test]
+fn an_aborted_transaction_over_three_segments_hides_no_older_value() {
+    let (_dir, env) = world(8 << 20);
+    let history = hidden_by_an_aborted_transaction();
     env.block_on(async {
         let log = fill(&env, &history, 3_000).await;
         let [aborted] = history.aborted[..] else { panic!("one was aborted") };
