@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use env::sync::Signal;
 use env::{Disk, Env, Group, IoFailure};
-use journal::{Replay, ReplayError};
+use journal::{PartitionReplay, Replay, ReplayError};
 use record::{Offset, TopicPartition};
 use segment::{Damage, Known, Log, LogOptions, OpenError, ReadError};
 
@@ -97,12 +97,14 @@ impl<E: Env> Partition<E> {
         env: &E,
         id: TopicPartition,
         dir: &Path,
-        options: OpenOptions,
+        mut options: OpenOptions,
         replay: Option<&Replay<E>>,
         group: Group,
     ) -> Result<(Partition<E>, Recovered), PartitionOpenError> {
         let mut recovered = Recovered::default();
         let existing = env.disk().stat(dir).await?.is_some();
+        let held = replay.and_then(|replay| replay.partition(id)).and_then(first_needed);
+        options.known.start = options.known.start.max(held.unwrap_or(Offset::ZERO));
         let start = options.known.start;
         let log = if existing {
             let (log, opened) = Log::open(env, dir, options.log, options.known, group).await?;
@@ -228,4 +230,19 @@ impl<E: Env> Partition<E> {
         let high_watermark = state.high_watermark;
         state.producers.committed(high_watermark);
     }
+}
+
+/// Where the batches begin that the journal holds around the log start that was set. Segments
+/// below may be gone, all of them even: what the journal holds does not hang on them. `None` if
+/// it holds nothing at or below that log start.
+fn first_needed(held: &PartitionReplay) -> Option<Offset> {
+    let log_start = held.log_start?;
+    let (mut begins, mut reached) = (None, None);
+    for piece in held.pieces.iter().take_while(|piece| piece.base <= log_start) {
+        if reached != Some(piece.base) {
+            begins = Some(piece.base);
+        }
+        reached = Some(piece.until);
+    }
+    begins
 }

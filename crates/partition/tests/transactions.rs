@@ -283,8 +283,6 @@ impl Run {
         let (start, end) = (self.model.borrow().start, self.model.borrow().end());
         let to = at(start.raw() + (end.raw() - start.raw()) * i64::from(to.min(900)) / 1_000);
         let start = self.partition.delete_records(Some(to), &self.committer).await.unwrap();
-        // Segments that only the journal holds are not left behind dropped ones here.
-        self.committer.checkpoint(Group::Retention).await.unwrap();
         let keep = Retention { max_bytes: None, max_age_ms: None };
         self.partition.retain(keep, &self.committer, self.env.wall_ms()).await.unwrap();
         self.model.borrow_mut().start = start;
