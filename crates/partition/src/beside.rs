@@ -95,6 +95,7 @@ impl<E: Env> Partition<E> {
         now: Option<Snapshot>,
         group: Group,
     ) -> Result<(), IoFailure> {
+        let _turn = self.inner.saving.enter().await;
         let rolled = self.inner.state.borrow_mut().snapshot_due.take();
         let epochs = {
             let mut state = self.inner.state.borrow_mut();
@@ -149,5 +150,51 @@ impl<E: Env> Partition<E> {
             self.inner.env.disk().remove_file(&snapshot_path(&self.inner.dir, at)).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env::ShardId;
+    use env::sim::{Sim, SimEnv, SimOptions};
+    use env::sync::all;
+    use record::{LeaderEpoch, TopicId, TopicPartition};
+    use segment::{Known, LogOptions};
+
+    use crate::{AckRule, Level, OpenOptions};
+
+    async fn save(partition: &Partition<SimEnv<()>>) -> Result<(), IoFailure> {
+        partition.inner.state.borrow_mut().epochs_due = true;
+        partition.save_beside(None, Group::System).await
+    }
+
+    #[test]
+    fn a_checkpoint_and_a_close_save_one_after_the_other() {
+        let sim = Sim::new(5, SimOptions::default());
+        let env: SimEnv<()> = sim.env(ShardId(0));
+        let saved = sim.run(async move {
+            let known = Known {
+                start: Offset::ZERO,
+                recovery_point: Offset::ZERO,
+                clean: true,
+                tail: None,
+            };
+            let options = OpenOptions {
+                log: LogOptions::default(),
+                ack: AckRule { level: Level::Durable, flush_records: u64::MAX, flush_ms: i64::MAX },
+                known,
+                high_watermark: Offset::ZERO,
+            };
+            let id = TopicPartition { topic: TopicId::from_bytes([7; 16]), partition: 0 };
+            let opening =
+                Partition::open(&env, id, Path::new("t-0"), options, None, Group::Recovery);
+            let (partition, _) = opening.await.expect("a new directory");
+            partition.follow(LeaderEpoch::ZERO);
+            all((0..8).map(|_| save(&partition)).collect()).await
+        });
+        for result in saved.done() {
+            result.expect("nobody takes another's file away");
+        }
     }
 }

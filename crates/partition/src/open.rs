@@ -5,7 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use env::sync::Signal;
-use env::{Disk, Env, Group, IoFailure};
+use env::{Disk, Env, Gate, Group, IoFailure};
 use journal::{PartitionReplay, Replay, ReplayError};
 use record::{Offset, TopicPartition};
 use segment::{Damage, Known, Log, LogOptions, OpenError, ReadError};
@@ -171,6 +171,7 @@ impl<E: Env> Partition<E> {
                 direct: Cell::new(false),
                 framing: Cell::new(false),
                 queued: Cell::new(false),
+                saving: Gate::default(),
             }),
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use env::sync::Signal;
-use env::{Env, Group, IoFailure, Nanos};
+use env::{Env, Gate, Group, IoFailure, Nanos};
 use record::{LeaderEpoch, Offset, TopicPartition};
 use segment::{Log, Read, ReadError};
 
@@ -35,6 +35,8 @@ pub(crate) struct Inner<E: Env> {
     pub(crate) framing: Cell<bool>,
     /// Whether it waits in the committer's queue.
     pub(crate) queued: Cell<bool>,
+    /// Held by who writes the files beside the log: they share the names of unfinished ones.
+    pub(crate) saving: Gate,
 }
 
 /// What changes. Borrowed for moments only, never across a wait.
