@@ -164,6 +164,42 @@ pub(super) fn from_kafka(bench: &Bench) -> Outcome<String> {
     exchange(bench, Kind::Kafka, bench.target.kind())
 }
 
+fn transactions_seen(bench: &Bench) -> Outcome<String> {
+    let seen = bench.python("transactions.py", &["read", &bench.broker.bootstrap()])?;
+    Ok(String::from_utf8_lossy(&seen).into_owned())
+}
+
+/// Kafka has committed, aborted and open transactions; the other broker shows what Kafka shows of
+/// them, and so does Kafka when it takes the directory back.
+pub(super) fn transactions(bench: &Bench) -> Outcome<String> {
+    let root = tempfile::tempdir()?;
+    let data = root.path().join("data");
+    let mut kafka = start(bench, Kind::Kafka, &data)?;
+    kafka.python("transactions.py", &["write", &kafka.broker.bootstrap()])?;
+    let before = transactions_seen(&kafka)?;
+    ensure(before.lines().count() == 2, || format!("not two views: {before}"))?;
+    kafka.broker.stop()?;
+    let mut ours = start(bench, bench.target.kind(), &data)?;
+    let on_ours = transactions_seen(&ours)?;
+    ensure(on_ours == before, || format!("of {before} came {on_ours}"))?;
+    ours.broker.stop()?;
+    let (files, _) = log_files(&data)?;
+    let indexes = files.iter().filter(|file| file.extension().is_some_and(|e| e == "txnindex"));
+    ensure(1 < indexes.count(), || "there are no indexes of aborted transactions".to_owned())?;
+    for some in files.chunks(100) {
+        dump(bench, some, "--deep-iteration")?;
+    }
+    let mut back = start(bench, Kind::Kafka, &data)?;
+    let on_kafka = transactions_seen(&back)?;
+    ensure(on_kafka == before, || format!("back on Kafka, of {before} came {on_kafka}"))?;
+    back.broker.stop()?;
+    Ok(before
+        .lines()
+        .map(|line| line.split(", ").next().unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("; "))
+}
+
 /// The files under `data` that kafka-dump-log reads, with the ones of the metadata log apart.
 fn log_files(data: &Path) -> Outcome<(Vec<PathBuf>, Vec<PathBuf>)> {
     const KNOWN: [&str; 5] = ["log", "index", "timeindex", "txnindex", "snapshot"];

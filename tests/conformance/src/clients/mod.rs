@@ -84,6 +84,7 @@ pub static SCENARIOS: &[Scenario] = &[
     FLIGHTS,
     java("directory-to-kafka", "Apache Kafka broker", directory::to_kafka),
     java("directory-from-kafka", "Apache Kafka broker", directory::from_kafka),
+    java("directory-transactions", "Apache Kafka broker", directory::transactions),
     java("directory-dump-log", "kafka-dump-log", directory::dump_log),
     ours("directory-after-kill", directory::after_kill),
     ours("log-tools", command_line::log_tools),
