@@ -96,6 +96,53 @@ fn compaction_and_remote_storage_are_refused_with_a_reason() {
     assert!(matches!(too_long, Err(ConfigWhy::TooLong { .. })));
 }
 
+/// Topic configurations that act on nothing here. Apache Kafka does nothing with them either on one
+/// node without remote storage, which is refused.
+const WITHOUT_EFFECT: [&str; 7] = [
+    "follower.replication.throttled.replicas",
+    "leader.replication.throttled.replicas",
+    "local.retention.bytes",
+    "local.retention.ms",
+    "remote.log.copy.disable",
+    "remote.log.delete.on.disable",
+    "remote.storage.enable",
+];
+
+/// A value that is not the default.
+fn another_value(config: &ConfigDef) -> String {
+    let default = config.default.expect("a topic configuration has a default");
+    match (config.kind, default) {
+        (ConfigKind::Boolean, "false") => "true".to_owned(),
+        (ConfigKind::Double, _) => "0.7".to_owned(),
+        (ConfigKind::Int | ConfigKind::Long, "9223372036854775807") => "1000".to_owned(),
+        (ConfigKind::Int | ConfigKind::Long, number) => {
+            let number: i64 = number.parse().expect("a number");
+            (number.max(4) + 1).to_string()
+        }
+        (_, "producer") => "zstd".to_owned(),
+        (_, "CreateTime") => "LogAppendTime".to_owned(),
+        (_, "delete") => "compact".to_owned(),
+        (_, "") => "*".to_owned(),
+        (kind, default) => panic!("{}: {kind:?} {default}", config.name),
+    }
+}
+
+#[test]
+fn every_topic_configuration_acts_on_something_or_is_named_as_without_effect() {
+    let unset = effective_topic_config(&Image::new(), &node(&[]), "t");
+    for def in TOPIC_CONFIGS {
+        let value = another_value(&def.config);
+        let set = with(&[(Resource::topic("t"), def.config.name, value.as_str())]);
+        let acts = effective_topic_config(&set, &node(&[]), "t") != unset;
+        assert_eq!(
+            acts,
+            !WITHOUT_EFFECT.contains(&def.config.name),
+            "{} = {value}",
+            def.config.name
+        );
+    }
+}
+
 #[test]
 fn the_strongest_layer_that_has_a_value_wins() {
     let topic = Resource::topic("t");
