@@ -60,6 +60,10 @@ enum Step {
     DeleteRecords {
         to: u32,
     },
+    /// The same, with what comes after in the journal only.
+    DropSegments {
+        to: u32,
+    },
     Stop(Stop),
 }
 
@@ -190,7 +194,8 @@ impl Run {
             Step::Checkpoint => self.committer.checkpoint(Group::Retention).await.unwrap(),
             Step::Check => self.check().await,
             Step::Truncate { to } => self.truncate(to).await,
-            Step::DeleteRecords { to } => self.delete_records(to).await,
+            Step::DeleteRecords { to } => self.delete_records(to, true).await,
+            Step::DropSegments { to } => self.delete_records(to, false).await,
             Step::Stop(_) => unreachable!("the caller stops"),
         }
     }
@@ -271,6 +276,10 @@ impl Run {
         if end <= to || self.model.borrow().batch_of(to) < start {
             return;
         }
+        // Only a snapshot knows of what began below the log start, and those above the cut go.
+        if self.model.borrow().is_undecided_from_below(to) {
+            return;
+        }
         self.partition.truncate(to, &self.committer).await.unwrap();
         let end = self.partition.bounds().log_end;
         let mut model = self.model.borrow_mut();
@@ -278,11 +287,15 @@ impl Run {
         model.committed = end;
     }
 
-    async fn delete_records(&self, to: u32) {
+    async fn delete_records(&self, to: u32, checkpoint: bool) {
         self.commit().await;
         let (start, end) = (self.model.borrow().start, self.model.borrow().end());
         let to = at(start.raw() + (end.raw() - start.raw()) * i64::from(to.min(900)) / 1_000);
         let start = self.partition.delete_records(Some(to), &self.committer).await.unwrap();
+        if checkpoint {
+            // Of a transaction that lies below the log start only a snapshot knows.
+            self.committer.checkpoint(Group::Retention).await.unwrap();
+        }
         let keep = Retention { max_bytes: None, max_age_ms: None };
         self.partition.retain(keep, &self.committer, self.env.wall_ms()).await.unwrap();
         self.model.borrow_mut().start = start;
@@ -445,6 +458,24 @@ fn run(steps: Vec<Step>) {
         };
         if over {
             return;
+        }
+    }
+}
+
+#[test]
+fn what_the_journal_holds_does_not_hang_on_segments_that_were_dropped() {
+    let batches = |count| {
+        vec![Step::Batch { producer: 0, transactional: false, records: 3, len: 1_200 }; count]
+    };
+    for before in 1..5 {
+        for after in 1..6 {
+            for to in [0, 500, 730, 900] {
+                let mut steps = batches(before);
+                steps.push(Step::Stop(Stop::Clean));
+                steps.extend(batches(after));
+                steps.extend([Step::DropSegments { to }, Step::Stop(Stop::Kill), Step::Check]);
+                run(steps);
+            }
         }
     }
 }

@@ -116,6 +116,12 @@ impl Model {
         self.push(producer, epoch, 1, Kind::End { commit });
     }
 
+    /// Whether a transaction that is undecided at `offset` began below the log start.
+    pub(crate) fn is_undecided_from_below(&self, offset: Offset) -> bool {
+        let undecided = |one: &Transaction| one.end.is_none_or(|(marker, _)| offset <= marker);
+        self.transactions().iter().any(|one| one.first < self.start && undecided(one))
+    }
+
     /// Where the batch that holds `offset` begins.
     pub(crate) fn batch_of(&self, offset: Offset) -> Offset {
         let holds = |entry: &&Entry| entry.base <= offset && offset < entry.next;
