@@ -46,7 +46,17 @@ impl<E: Env> Output<E> {
         let path = part_path(dir, base, SegmentFile::Log);
         let file = env.disk().open(&path, OpenMode::create().direct()).await?;
         file.set_len(0).await?;
-        Ok(Output {
+        Ok(Output::around(env, dir, file, base, interval_bytes))
+    }
+
+    fn around(
+        env: &E,
+        dir: &Path,
+        file: <E::Disk as Disk>::File,
+        base: Offset,
+        interval_bytes: u32,
+    ) -> Output<E> {
+        Output {
             env: env.clone(),
             dir: dir.to_path_buf(),
             file,
@@ -58,7 +68,7 @@ impl<E: Env> Output<E> {
             buffer: None,
             start: 0,
             used: 0,
-        })
+        }
     }
 
     /// Goes on with one that has `len` bytes on disk, flushed. `headers` are those of its batches.
@@ -73,19 +83,8 @@ impl<E: Env> Output<E> {
         let file = env.disk().open(&path, OpenMode::existing().direct()).await?;
         let page = len / PAGE as u64 * PAGE as u64;
         let used = usize::try_from(len - page).expect("less than a page");
-        let mut output = Output {
-            env: env.clone(),
-            dir: dir.to_path_buf(),
-            file,
-            base,
-            interval_bytes,
-            building: Building::new(base),
-            aborted: AbortedIndex::new(),
-            transactional: false,
-            buffer: None,
-            start: page,
-            used,
-        };
+        let mut output = Output::around(env, dir, file, base, interval_bytes);
+        (output.start, output.used) = (page, used);
         if 0 < used {
             let buffer = env.pool().buffer(WRITE_BYTES)?;
             let (read, buffer) = output.file.read_at(buffer, PAGE, page, Group::Compaction).await;

@@ -428,18 +428,9 @@ impl<E: Env> Log<E> {
                 opened.map_err(|failure| self.failed(failure))?
             }
         };
-        let mut position = filed * LEN as u64;
+        let position = filed * LEN as u64;
         file.set_len(position).await.map_err(|failure| self.failed(failure))?;
-        for part in entries.chunks(PIECE / LEN) {
-            let part = part.as_flattened();
-            let buffer = self.inner.env.pool().buffer(part.len());
-            let mut buffer = buffer.map_err(|over| self.no_memory(over))?;
-            buffer.as_mut_slice()[..part.len()].copy_from_slice(part);
-            let written = file.write_at(buffer.seal(part.len()), position, group).await;
-            written.map_err(|failure| self.failed(failure))?;
-            position += part.len() as u64;
-            self.inner.env.yield_if_needed().await;
-        }
+        self.write_index_pieces(&file, entries.as_flattened(), position, group).await?;
         let mut state = self.inner.state.borrow_mut();
         state.dir_changes += u64::from(!exists);
         // A flush since the entries were noted has passed this segment.

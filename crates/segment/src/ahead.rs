@@ -129,7 +129,7 @@ impl<E: Env> Log<E> {
         let most = pool.limit() - pool.limit() / 16;
         let lacking = |wanted: usize| pool.used().saturating_add(wanted).saturating_sub(most);
         if 0 < lacking(bytes) {
-            self.evict(lacking(bytes));
+            self.inner.state.borrow_mut().evict_chunks(lacking(bytes));
             pool.collect();
         }
         lacking(bytes) == 0

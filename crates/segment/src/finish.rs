@@ -168,7 +168,21 @@ impl<E: Env> Log<E> {
         if at == 0 {
             file.set_len(0).await.map_err(|failure| self.failed(failure))?;
         }
-        let mut position = at;
+        self.write_index_pieces(&file, bytes, at, group).await?;
+        let mut state = self.inner.state.borrow_mut();
+        state.dir_changes += u64::from(at == 0);
+        state.segment(base).indexes.unflushed.push(file);
+        Ok(())
+    }
+
+    /// Writes `bytes` of an index from `position` on, in pieces whose memory is reserved first.
+    pub(crate) async fn write_index_pieces(
+        &self,
+        file: &crate::log::FileOf<E>,
+        bytes: &[u8],
+        mut position: u64,
+        group: Group,
+    ) -> Result<(), WriteError> {
         for part in bytes.chunks(INDEX_PIECE_BYTES) {
             let buffer = self.inner.env.pool().buffer(part.len());
             let mut buffer = buffer.map_err(|over| self.no_memory(over))?;
@@ -178,9 +192,6 @@ impl<E: Env> Log<E> {
             position += part.len() as u64;
             self.inner.env.yield_if_needed().await;
         }
-        let mut state = self.inner.state.borrow_mut();
-        state.dir_changes += u64::from(at == 0);
-        state.segment(base).indexes.unflushed.push(file);
         Ok(())
     }
 }

@@ -147,7 +147,13 @@ impl<F> State<F> {
 
     /// Releases what was read ahead, then clean chunks, those of old segments first.
     pub(crate) fn evict(&mut self, want_bytes: usize) -> usize {
-        let mut released = self.aheads.evict();
+        let released = self.aheads.evict();
+        released + self.evict_chunks(want_bytes.saturating_sub(released))
+    }
+
+    /// Releases clean chunks, those of old segments first.
+    pub(crate) fn evict_chunks(&mut self, want_bytes: usize) -> usize {
+        let mut released = 0;
         for segment in self.segments.values_mut() {
             if want_bytes <= released {
                 break;
